@@ -1,0 +1,136 @@
+//! Partition keys, tokens, token ranges, clustering keys and positions within a partition.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use bytes::Bytes;
+
+/// A position on the ring.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Token(pub i64);
+
+impl Token {
+    /// The ring's smallest position. No key hashes to it; as a range's end it means 'the end of the ring'.
+    pub const MIN: Self = Self(i64::MIN);
+    /// The ring's largest position.
+    pub const MAX: Self = Self(i64::MAX);
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({})", self.0)
+    }
+}
+
+/// A serialised partition key as drivers hash it: one component stands bare; several are each written as a big-endian
+/// u16 length, the bytes and a zero byte (Cassandra's CompositeType). At most 65,535 bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct PartitionKey(pub Bytes);
+
+impl fmt::Debug for PartitionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PartitionKey(0x")?;
+        for byte in self.0.iter() {
+            write!(f, "{byte:02x}")?;
+        }
+        write!(f, ")")
+    }
+}
+
+/// A partition key with its token: the order of partitions everywhere (token first, then the key's bytes).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DecoratedKey {
+    /// The key's place on the ring.
+    pub token: Token,
+    /// The key.
+    pub key: PartitionKey,
+}
+
+/// A range of tokens, start exclusive and end inclusive, as Cassandra has them. It wraps around the ring's end when
+/// `start >= end`; `start == end` is the whole ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenRange {
+    /// The position after which the range begins.
+    pub start: Token,
+    /// The last position in the range.
+    pub end: Token,
+}
+
+impl TokenRange {
+    /// The whole ring, not wrapping: everything after `Token::MIN` up to the ring's end.
+    pub const FULL: Self = Self { start: Token::MIN, end: Token::MIN };
+
+    /// Whether the token lies in the range.
+    pub fn contains(&self, token: Token) -> bool {
+        match self.start.cmp(&self.end) {
+            Ordering::Less => token > self.start && token <= self.end,
+            Ordering::Equal => true,
+            Ordering::Greater => token > self.start || token <= self.end,
+        }
+    }
+
+    /// The same tokens as at most two ranges that do not wrap, in ring order, each with an inclusive last token:
+    /// `(after, last)`, where `after` is exclusive (or `None` for the very start of the ring).
+    pub fn unwrapped(&self) -> Vec<(Option<Token>, Token)> {
+        let after = |token: Token| (token != Token::MIN).then_some(token);
+        if self.start < self.end {
+            return vec![(after(self.start), self.end)];
+        }
+        let tail = (after(self.start), Token::MAX);
+        if self.end == Token::MIN || (self.start == self.end && self.start == Token::MIN) {
+            return vec![tail];
+        }
+        if self.start == Token::MAX {
+            return vec![(None, self.end)];
+        }
+        vec![(None, self.end), tail]
+    }
+}
+
+/// A clustering key in its byte-comparable form ([`crate::ordered`]): the order of the bytes is the clustering order of
+/// the table, with `DESC` columns already reversed. Empty for a table without clustering columns.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ClusteringKey(pub Bytes);
+
+impl fmt::Debug for ClusteringKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClusteringKey(0x")?;
+        for byte in self.0.iter() {
+            write!(f, "{byte:02x}")?;
+        }
+        write!(f, ")")
+    }
+}
+
+/// A place *between* rows of a partition, compared as bytes with clustering keys: a row lies in `[start, end)` iff
+/// `start <= key < end`. Before all rows is the empty string; after all rows is [`Position::END`]. Before every row
+/// with a given clustering prefix is the encoded prefix itself; after all of them is the prefix plus the byte `0xff`
+/// (no encoded component starts with it, see [`crate::ordered`]).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct Position(pub Bytes);
+
+impl Position {
+    /// Before all rows.
+    pub const START: Self = Self(Bytes::new());
+    /// After all rows.
+    pub const END: Self = Self(Bytes::from_static(&[0xff]));
+
+    /// Before every row whose clustering key starts with this encoded prefix.
+    pub fn before(prefix: &[u8]) -> Self {
+        Self(Bytes::copy_from_slice(prefix))
+    }
+
+    /// After every row whose clustering key starts with this encoded prefix.
+    pub fn after(prefix: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(prefix.len() + 1);
+        bytes.extend_from_slice(prefix);
+        bytes.push(0xff);
+        Self(bytes.into())
+    }
+}

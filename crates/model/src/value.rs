@@ -1,0 +1,41 @@
+//! Typed values: what literals parse to and results print from. Storage and the wire carry Cassandra's binary encodings.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use num_bigint::BigInt;
+
+/// A CQL value. Numbers are as in Cassandra's protocol specification, section 6.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Value {
+    Null,
+    /// `ascii`, `text`, `varchar`.
+    Text(String),
+    BigInt(i64),
+    Blob(Bytes),
+    Boolean(bool),
+    /// Unscaled value and scale.
+    Decimal(BigInt, i32),
+    Double(f64),
+    Float(f32),
+    Int(i32),
+    SmallInt(i16),
+    TinyInt(i8),
+    Varint(BigInt),
+    /// Milliseconds since 1970.
+    Timestamp(i64),
+    /// `uuid` and `timeuuid`.
+    Uuid([u8; 16]),
+    Inet(IpAddr),
+    /// Days, with 1970-01-01 at 2^31.
+    Date(u32),
+    /// Nanoseconds since midnight.
+    Time(i64),
+    /// Months, days, nanoseconds.
+    Duration(i32, i32, i64),
+    /// List, set (sorted), tuple, vector or user type fields.
+    Sequence(Vec<Value>),
+    /// Map entries, sorted by key.
+    Map(Vec<(Value, Value)>),
+}
