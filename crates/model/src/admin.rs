@@ -8,26 +8,51 @@ use crate::key::Token;
 #[allow(missing_docs)]
 pub enum AdminRequest {
     /// All nodes with state, load and ownership; for one keyspace, ownership by its replication.
-    Status { keyspace: Option<String> },
+    Status {
+        keyspace: Option<String>,
+    },
     /// This node.
     Info,
     /// Every token with its node.
-    Ring { keyspace: Option<String> },
+    Ring {
+        keyspace: Option<String>,
+    },
     DescribeCluster,
     /// Write memtables to SSTables; answers when they are durable.
-    Flush { keyspace: Option<String>, tables: Vec<String> },
+    Flush {
+        keyspace: Option<String>,
+        tables: Vec<String>,
+    },
     /// A major compaction.
-    Compact { keyspace: Option<String>, tables: Vec<String> },
-    Snapshot { tag: String, keyspace: Option<String>, table: Option<String>, skip_flush: bool, ttl_seconds: Option<u64> },
+    Compact {
+        keyspace: Option<String>,
+        tables: Vec<String>,
+    },
+    Snapshot {
+        tag: String,
+        keyspace: Option<String>,
+        table: Option<String>,
+        skip_flush: bool,
+        ttl_seconds: Option<u64>,
+    },
     /// `tag: None` clears all of them.
-    ClearSnapshot { tag: Option<String>, keyspace: Option<String> },
+    ClearSnapshot {
+        tag: Option<String>,
+        keyspace: Option<String>,
+    },
     ListSnapshots,
     EnableBinary,
     DisableBinary,
     RefreshSizeEstimates,
     GetLoggingLevels,
-    EnableAutoCompaction { keyspace: Option<String>, tables: Vec<String> },
-    DisableAutoCompaction { keyspace: Option<String>, tables: Vec<String> },
+    EnableAutoCompaction {
+        keyspace: Option<String>,
+        tables: Vec<String>,
+    },
+    DisableAutoCompaction {
+        keyspace: Option<String>,
+        tables: Vec<String>,
+    },
     /// Stop serving, flush everything.
     Drain,
     /// The ring as clients route by it: nodes, addresses, tokens and keyspaces' replication.

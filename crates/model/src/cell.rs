@@ -80,10 +80,8 @@ impl Cell {
                 CellContent::Tombstone { .. } => 2,
             }
         }
-        self.timestamp
-            .cmp(&other.timestamp)
-            .then_with(|| rank(&self.content).cmp(&rank(&other.content)))
-            .then_with(|| match (&self.content, &other.content) {
+        self.timestamp.cmp(&other.timestamp).then_with(|| rank(&self.content).cmp(&rank(&other.content))).then_with(
+            || match (&self.content, &other.content) {
                 (CellContent::Live(a), CellContent::Live(b)) => a.cmp(b),
                 (
                     CellContent::Expiring { value: a, ttl: ttl_a, expires_at: at_a },
@@ -91,7 +89,8 @@ impl Cell {
                 ) => at_a.cmp(at_b).then_with(|| ttl_a.cmp(ttl_b)).then_with(|| a.cmp(b)),
                 (CellContent::Tombstone { deleted_at: a }, CellContent::Tombstone { deleted_at: b }) => a.cmp(b),
                 _ => Ordering::Equal,
-            })
+            },
+        )
     }
 
     /// Keeps the greater of the two versions.

@@ -33,8 +33,17 @@ pub enum Consistency {
 impl Consistency {
     /// All levels, in protocol order.
     pub const ALL_LEVELS: [Self; 11] = [
-        Self::Any, Self::One, Self::Two, Self::Three, Self::Quorum, Self::All, Self::LocalQuorum, Self::EachQuorum,
-        Self::Serial, Self::LocalSerial, Self::LocalOne,
+        Self::Any,
+        Self::One,
+        Self::Two,
+        Self::Three,
+        Self::Quorum,
+        Self::All,
+        Self::LocalQuorum,
+        Self::EachQuorum,
+        Self::Serial,
+        Self::LocalSerial,
+        Self::LocalOne,
     ];
 
     /// The level with this protocol number.

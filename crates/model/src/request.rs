@@ -304,7 +304,9 @@ pub enum RequestError {
     #[error("{0}")]
     Truncate(String),
     /// Not enough acknowledgements in time: the write may or may not be there; 0x1100.
-    #[error("Operation timed out - received only {received} of {required} acknowledgements at {consistency}; the write may or may not have been applied")]
+    #[error(
+        "Operation timed out - received only {received} of {required} acknowledgements at {consistency}; the write may or may not have been applied"
+    )]
     #[allow(missing_docs)]
     WriteTimeout { consistency: Consistency, received: u32, required: u32, write_type: WriteType },
     /// Not enough answers in time; 0x1200.
@@ -314,11 +316,23 @@ pub enum RequestError {
     /// Too many replicas failed; 0x1300.
     #[error("Operation failed - received {received} of {required} responses and {} failures: {}", failures.len(), list(failures))]
     #[allow(missing_docs)]
-    ReadFailure { consistency: Consistency, received: u32, required: u32, data_present: bool, failures: Vec<(NodeId, String)> },
+    ReadFailure {
+        consistency: Consistency,
+        received: u32,
+        required: u32,
+        data_present: bool,
+        failures: Vec<(NodeId, String)>,
+    },
     /// Too many replicas failed; the write may or may not be there; 0x1500.
     #[error("Operation failed - received {received} of {required} acknowledgements and {} failures: {}", failures.len(), list(failures))]
     #[allow(missing_docs)]
-    WriteFailure { consistency: Consistency, received: u32, required: u32, write_type: WriteType, failures: Vec<(NodeId, String)> },
+    WriteFailure {
+        consistency: Consistency,
+        received: u32,
+        required: u32,
+        write_type: WriteType,
+        failures: Vec<(NodeId, String)>,
+    },
     /// The text is not CQL; 0x2000.
     #[error("{message}")]
     #[allow(missing_docs)]
@@ -398,7 +412,9 @@ impl RequestError {
     /// Whether it may have had an effect.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Server(_) | Self::Truncate(_) | Self::WriteTimeout { .. } | Self::WriteFailure { .. } => Outcome::Unknown,
+            Self::Server(_) | Self::Truncate(_) | Self::WriteTimeout { .. } | Self::WriteFailure { .. } => {
+                Outcome::Unknown
+            }
             _ => Outcome::Refused,
         }
     }

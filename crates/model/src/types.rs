@@ -36,5 +36,10 @@ pub enum CqlType {
     /// Element type and dimension.
     Vector(Box<CqlType>, u16),
     /// A user type: keyspace, name, fields, frozen.
-    UserDefined { keyspace: String, name: String, fields: Vec<(String, CqlType)>, frozen: bool },
+    UserDefined {
+        keyspace: String,
+        name: String,
+        fields: Vec<(String, CqlType)>,
+        frozen: bool,
+    },
 }
