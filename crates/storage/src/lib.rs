@@ -1,4 +1,53 @@
-//! The storage engine.
+//! The storage engine of one node: commit log, memtables, SSTables, compaction, snapshots, hints.
+//!
+//! **What it is.** [`Storage`] keeps partitions of tables and gives them back, merged. It is synchronous and shared: every
+//! method takes `&self`. All I/O goes through one injected [`quorate_env::Disk`]. **What it refuses to do.** It spawns no
+//! thread, reads no clock, draws no randomness, sends nothing, and knows neither replicas nor schemas: it compares bytes.
+//! Work that takes long is handed out as a [`StorageJob`], which its owner runs in steps, on a pool or inline.
+//!
+//! **A write's life.** [`Storage::append`] puts the encoded mutation into the commit log; [`Storage::sync_log`] makes it
+//! durable (one committer calls it for all that wait); [`Storage::apply`] makes it visible. Nothing that is not durable is
+//! ever visible. A position that was appended is applied or [abandoned](Storage::abandon) exactly once.
+//!
+//! **Invariants.**
+//! - The SSTables that serve reads are exactly those of the last manifest edit, before and after any crash.
+//! - A commit log segment goes only when every mutation in it is in an SSTable of the manifest, or abandoned.
+//! - One mutation is visible wholly or not at all to any one read of its partition.
+//! - Flush and compaction never change what a read answers.
+//! - No byte from disk is used before its checksum, which includes the file's number and the offset, has been verified.
+//!   A file that failed it never serves again: its token range is [lost](Storage::lost_ranges) until the node rebuilds it.
+//!
+//! **Limits.** Named in [`limits`]; sizes that an operator or a simulation sets are in [`StorageOptions`].
+//!
+//! **What it assumes of disks.** `sync` makes content and length durable, `sync_dir` makes entries durable, a rename is
+//! atomic; unsynced writes may be lost, torn or reordered; bytes may rot and reads may fail at any time. After a sync
+//! that failed, nothing more is written ([`StorageError::Poisoned`]).
+//!
+//! **Tests.** Unit tests beside the code; whole-engine properties (crashes at every operation, model comparison, bit rot,
+//! full disk) in `tests/`.
+
+pub mod commit_log;
+pub mod hints;
+
+mod cache;
+mod checksum;
+pub mod compaction;
+mod engine;
+mod error;
+pub mod limits;
+mod manifest;
+mod memtable;
+mod options;
+mod read;
+mod snapshot;
+pub mod sstable;
+mod stats;
+
+pub use engine::{Access, JobKind, JobReport, JobResult, OpenReport, Pressure, Storage, StorageJob};
+pub use error::{CorruptionError, ReadError, StorageError};
+pub use options::{CompactionSettings, Compression, StorageOptions, TableSettings};
+pub use snapshot::SnapshotDescription;
+pub use stats::{LostRange, StorageStats, TableStats};
 
 /// A place in the commit log: everything before it was appended earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -7,12 +56,4 @@ pub struct LogPosition {
     pub segment: u64,
     /// Byte offset within it.
     pub offset: u64,
-}
-
-/// Why storage refused or failed.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StorageError {
-    /// The disk failed.
-    #[error(transparent)]
-    Disk(#[from] quorate_env::DiskError),
 }

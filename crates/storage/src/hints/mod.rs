@@ -1,0 +1,1 @@
+//! Hints: mutations kept for replicas that did not answer.

@@ -1,0 +1,22 @@
+//! Every fixed limit of the engine. What an operator or a simulation may set is in `StorageOptions`.
+
+/// Greatest block on disk, compressed or not. A block exceeds its target size only for one row or one partition header.
+pub const BLOCK_BYTES_MAX: u32 = 256 * 1024 * 1024;
+/// Rows that one read takes from a memtable before it looks whether it needs more.
+pub const MEMTABLE_WINDOW_ROWS_MIN: usize = 64;
+/// Bytes of rows that one read copies from memtables of one partition; a read that needs more stops there as at a limit.
+pub const MEMTABLE_WINDOW_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Rows and partitions merged by a read that may not block; beyond it the answer is `NeedsDisk`.
+pub const MEMORY_ONLY_ROWS_MAX: usize = 2048;
+/// Partitions in one SSTable: bounds the filter, and the hashes held while it is written.
+pub const SSTABLE_PARTITIONS_MAX: u64 = 4 * 1024 * 1024;
+/// Inputs of one compaction.
+pub const COMPACTION_INPUTS_MAX: usize = 32;
+/// Dropped tables remembered, so that late writes to them vanish.
+pub const DROPPED_TABLES_MAX: usize = 100_000;
+/// Memtables of one table that wait to be flushed.
+pub const FROZEN_MEMTABLES_MAX: usize = 4;
+/// Snapshot tags: length.
+pub const SNAPSHOT_TAG_BYTES_MAX: usize = 200;
+/// Greatest manifest.
+pub const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;

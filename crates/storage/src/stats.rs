@@ -1,0 +1,66 @@
+//! Numbers for metrics, `admin` and tests.
+
+use std::collections::BTreeMap;
+
+use quorate_model::{TableId, Token};
+
+/// A range of a table whose content on this node is not complete any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostRange {
+    /// The table.
+    pub table: TableId,
+    /// First token of the damaged file, inclusive.
+    pub first: Token,
+    /// Last token, inclusive.
+    pub last: Token,
+    /// The damaged file.
+    pub path: String,
+}
+
+/// The engine in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct StorageStats {
+    /// Bytes in memtables, those that wait for their flush included.
+    pub memtable_bytes: u64,
+    /// Bytes of the commit log.
+    pub log_bytes: u64,
+    /// Bytes of all SSTables.
+    pub sstable_bytes: u64,
+    /// Bytes held by the block cache.
+    pub cache_bytes: u64,
+    /// Blocks found in the cache.
+    pub cache_hits: u64,
+    /// Blocks that had to be read.
+    pub cache_misses: u64,
+    /// Memtables written.
+    pub flushes: u64,
+    /// Compactions finished.
+    pub compactions: u64,
+    /// Bytes that compactions wrote.
+    pub compaction_bytes: u64,
+    /// Jobs that failed.
+    pub job_failures: u64,
+    /// Writes refused for memory, log or space.
+    pub writes_refused: u64,
+    /// Blocks that failed their checksum.
+    pub corruptions: u64,
+    /// By table.
+    pub tables: BTreeMap<TableId, TableStats>,
+}
+
+/// A table in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct TableStats {
+    /// Bytes in its memtables.
+    pub memtable_bytes: u64,
+    /// Its SSTables.
+    pub sstables: u64,
+    /// Their bytes.
+    pub sstable_bytes: u64,
+    /// Partitions in them, counted once a file.
+    pub partitions: u64,
+    /// Rows in them, counted once a file.
+    pub rows: u64,
+    /// Tombstones in them.
+    pub tombstones: u64,
+}
