@@ -61,12 +61,7 @@ fn free_token(mut token: i64, free: impl Fn(Token) -> bool) -> Token {
 
 /// Cuts a piece from the start of the greatest range of whoever has most, until there are enough tokens. The pieces add
 /// up to an equal share.
-fn take_from(
-    peers: &[&NodeEntry],
-    count: usize,
-    taken: &BTreeSet<Token>,
-    draw: &mut dyn FnMut() -> u64,
-) -> Vec<Token> {
+fn take_from(peers: &[&NodeEntry], count: usize, taken: &BTreeSet<Token>, draw: &mut dyn FnMut() -> u64) -> Vec<Token> {
     let newcomer = NodeId::default();
     let mut ring: BTreeMap<Token, NodeId> =
         peers.iter().flat_map(|node| node.tokens.iter().map(|token| (*token, node.id))).collect();
@@ -80,9 +75,8 @@ fn take_from(
         let jitter = piece / 4;
         let wanted = piece - jitter / 2 + jitter * u128::from(draw() >> 32) / (1 << 32);
         let cut = wanted.clamp(1, (width / 2).max(1)) as u64;
-        let token = free_token(start.0.wrapping_add(cut as i64), |token| {
-            !taken.contains(&token) && !chosen.contains(&token)
-        });
+        let token =
+            free_token(start.0.wrapping_add(cut as i64), |token| !taken.contains(&token) && !chosen.contains(&token));
         missing = missing.saturating_sub(u128::from(cut));
         ring.insert(token, newcomer);
         chosen.insert(token);

@@ -9,12 +9,7 @@ use crate::placements::ReplicaSet;
 /// Whether every quorum that acknowledges a write under `written` shares a node with every quorum that is read under
 /// `read`. `copied` are pairs of source and target of finished transfers in between: the target has what the source had.
 /// `factor` is the replication factor, of which a quorum is a majority.
-pub fn quorums_intersect(
-    written: &ReplicaSet,
-    read: &ReplicaSet,
-    factor: usize,
-    copied: &[(NodeId, NodeId)],
-) -> bool {
+pub fn quorums_intersect(written: &ReplicaSet, read: &ReplicaSet, factor: usize, copied: &[(NodeId, NodeId)]) -> bool {
     let quorum = factor / 2 + 1;
     let readers = read.read();
     // A set smaller than a quorum cannot be read, or cannot acknowledge: there is nothing to miss.

@@ -77,8 +77,7 @@ impl Placements {
             return Self::collect(current_ring.tokens.iter().map(|(token, _)| *token), sets);
         };
         let read_from_next = movement.phase() == MovementPhase::ReadNew;
-        let next: Vec<&NodeEntry> =
-            topology.nodes.values().filter(|node| node.state != NodeState::Leaving).collect();
+        let next: Vec<&NodeEntry> = topology.nodes.values().filter(|node| node.state != NodeState::Leaving).collect();
         let next_ring = TokenMap::new(next.iter().copied());
         let next_strategy = Strategy::new(replication, &next, local);
         let mut tokens: Vec<Token> =

@@ -144,8 +144,7 @@ pub(crate) struct TokenMap<'a> {
 
 impl<'a> TokenMap<'a> {
     pub(crate) fn new(nodes: impl Iterator<Item = &'a NodeEntry>) -> Self {
-        let mut tokens: Vec<_> =
-            nodes.flat_map(|node| node.tokens.iter().map(move |token| (*token, node))).collect();
+        let mut tokens: Vec<_> = nodes.flat_map(|node| node.tokens.iter().map(move |token| (*token, node))).collect();
         tokens.sort_by_key(|(token, node)| (*token, node.id));
         Self { tokens }
     }
