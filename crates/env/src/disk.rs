@@ -54,6 +54,39 @@ pub enum DiskErrorKind {
     Io(String),
 }
 
+impl DiskError {
+    /// An error of this kind.
+    pub fn new(operation: impl Into<String>, path: &str, kind: DiskErrorKind) -> Self {
+        Self { operation: operation.into(), path: path.to_owned(), kind }
+    }
+
+    /// Whether the volume is full, the one failure that mends itself.
+    pub fn is_no_space(&self) -> bool {
+        self.kind == DiskErrorKind::NoSpace
+    }
+
+    /// Whether the file or directory is missing.
+    pub fn is_not_found(&self) -> bool {
+        self.kind == DiskErrorKind::NotFound
+    }
+}
+
+/// Refuses a path that could leave the data directory or that has two spellings: absolute ones, empty components, `.`
+/// and `..`. The empty path is the data directory itself. Every [`Disk`] calls it first.
+pub fn check_path(operation: &str, path: &str) -> Result<(), DiskError> {
+    let sound = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\0', '\\']);
+    if path.is_empty() || path.split('/').all(sound) {
+        return Ok(());
+    }
+    let problem = "the path is not a plain relative one".to_owned();
+    Err(DiskError::new(operation, path, DiskErrorKind::Io(problem)))
+}
+
+/// The directory that holds this file or directory; the empty path is the data directory.
+pub fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
 /// One node's data directory. Paths are relative, '/'-separated, without `..`.
 pub trait Disk: Send + Sync {
     /// Opens a file.
@@ -77,6 +110,7 @@ pub trait Disk: Send + Sync {
 }
 
 /// An open file. Positioned I/O only; safe to use from several threads.
+#[allow(clippy::len_without_is_empty)] // A length is an operation that can fail; nobody asks a file whether it is empty.
 pub trait DiskFile: Send + Sync {
     /// Reads exactly `buffer.len()` bytes at the offset.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError>;

@@ -11,7 +11,7 @@ pub mod sim_system_store;
 pub mod system_store;
 pub mod time;
 
-pub use disk::{Disk, DiskError, DiskFile, OpenMode, Space};
+pub use disk::{Disk, DiskError, DiskErrorKind, DiskFile, OpenMode, Space};
 pub use random::Random;
 pub use system_store::SystemStore;
 pub use time::{Instant, Now, WallTime};
