@@ -68,6 +68,24 @@ impl Cell {
         }
     }
 
+    /// Length of the value, dead or alive; 0 for a tombstone.
+    pub fn value_len(&self) -> usize {
+        match &self.content {
+            CellContent::Live(value) | CellContent::Expiring { value, .. } => value.len(),
+            CellContent::Tombstone { .. } => 0,
+        }
+    }
+
+    /// A lasting value.
+    pub fn live(timestamp: Timestamp, value: Bytes) -> Self {
+        Self { timestamp, content: CellContent::Live(value) }
+    }
+
+    /// A deleted value.
+    pub fn tombstone(timestamp: Timestamp, deleted_at: Seconds) -> Self {
+        Self { timestamp, content: CellContent::Tombstone { deleted_at } }
+    }
+
     /// Total order of versions of one cell; the greater wins. Greater timestamp; then a tombstone over a value; then an
     /// expiring value over a lasting one; then the later expiry (and longer TTL); then the greater value bytes; between
     /// tombstones the later deletion time. Independent of the present moment, so that merging never depends on when it

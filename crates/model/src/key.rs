@@ -5,6 +5,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::limits;
+
 /// A position on the ring.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Token(pub i64);
@@ -132,5 +134,80 @@ impl Position {
         bytes.extend_from_slice(prefix);
         bytes.push(0xff);
         Self(bytes.into())
+    }
+}
+
+/// Why components make no partition key, or bytes have no such components.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// A key of one empty component.
+    #[error("Key may not be empty")]
+    Empty,
+    /// Over the limit.
+    #[error("Key length of {length} is longer than maximum of {max}")]
+    TooLong {
+        /// Its length.
+        length: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The bytes are not a composite of so many components.
+    #[error("Invalid bytes for a partition key of {components} components (at byte {offset} of {length})")]
+    Malformed {
+        /// Number of components expected.
+        components: usize,
+        /// Where reading failed.
+        offset: usize,
+        /// Length of the key.
+        length: usize,
+    },
+}
+
+impl PartitionKey {
+    /// The key of these components, in order, each in its CQL encoding.
+    pub fn from_components(components: &[Bytes]) -> Result<Self, KeyError> {
+        let key = match components {
+            [] => return Err(KeyError::Empty),
+            [only] if only.is_empty() => return Err(KeyError::Empty),
+            [only] => only.clone(),
+            several => {
+                let mut bytes = Vec::with_capacity(several.iter().map(|component| component.len() + 3).sum());
+                for component in several {
+                    let length = u16::try_from(component.len()).map_err(|_| KeyError::TooLong {
+                        length: component.len(),
+                        max: limits::PARTITION_KEY_BYTES_MAX,
+                    })?;
+                    bytes.extend_from_slice(&length.to_be_bytes());
+                    bytes.extend_from_slice(component);
+                    bytes.push(0);
+                }
+                bytes.into()
+            }
+        };
+        if key.len() > limits::PARTITION_KEY_BYTES_MAX {
+            return Err(KeyError::TooLong { length: key.len(), max: limits::PARTITION_KEY_BYTES_MAX });
+        }
+        Ok(Self(key))
+    }
+
+    /// The key's components; `count` is the table's number of partition key columns.
+    pub fn components(&self, count: usize) -> Result<Vec<Bytes>, KeyError> {
+        if count == 1 {
+            return Ok(vec![self.0.clone()]);
+        }
+        let malformed = |offset| KeyError::Malformed { components: count, offset, length: self.0.len() };
+        let mut components = Vec::with_capacity(count);
+        let mut offset = 0usize;
+        for _ in 0..count {
+            let Some([high, low]) = self.0.get(offset..offset + 2) else { return Err(malformed(offset)) };
+            let start = offset + 2;
+            let end = start + usize::from(u16::from_be_bytes([*high, *low]));
+            if self.0.get(end) != Some(&0) {
+                return Err(malformed(offset));
+            }
+            components.push(self.0.slice(start..end));
+            offset = end + 1;
+        }
+        if offset == self.0.len() { Ok(components) } else { Err(malformed(offset)) }
     }
 }

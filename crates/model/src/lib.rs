@@ -16,10 +16,12 @@
 
 pub mod admin;
 pub mod cell;
+mod codec;
 pub mod consistency;
 pub mod ids;
 pub mod key;
 pub mod limits;
+mod merge;
 pub mod mutation;
 pub mod ordered;
 pub mod partition;
@@ -40,7 +42,7 @@ pub use key::{ClusteringKey, DecoratedKey, PartitionKey, Position, Token, TokenR
 pub use mutation::Mutation;
 pub use partition::Partition;
 pub use range_tombstone::{RangeTombstone, RangeTombstones};
-pub use read::{ReadCommand, ReadResponse, ReadTarget};
+pub use read::{LimitCounter, Limited, ReadCommand, ReadResponse, ReadTarget, Resume};
 pub use row::{Liveness, Row};
 pub use time::{Seconds, Timestamp, Ttl};
 pub use types::CqlType;

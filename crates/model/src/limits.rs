@@ -12,3 +12,9 @@ pub const KEYSPACE_NAME_MAX: usize = 48;
 pub const TABLE_NAME_MAX: usize = 222;
 /// Greatest encoded mutation, in bytes.
 pub const MUTATION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Greatest encoded clustering key or cell path, in bytes.
+pub const CLUSTERING_KEY_BYTES_MAX: usize = 1024 * 1024;
+/// Greatest scale, either way, of a decimal that is part of a key; beyond it the value is refused.
+pub const DECIMAL_KEY_ZEROS_MAX: i64 = 200_000;
+/// Greatest replication factor of a data centre.
+pub const REPLICATION_FACTOR_MAX: u32 = 1_000;

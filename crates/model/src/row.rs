@@ -51,3 +51,71 @@ impl Row {
         }
     }
 }
+
+impl Row {
+    /// Whether the row shows at `now`: it was inserted and has not expired, or one of its cells is alive.
+    pub fn is_live(&self, now: Seconds) -> bool {
+        self.liveness.is_some_and(|liveness| liveness.is_live(now)) || self.has_live_cell(now)
+    }
+
+    /// Whether any cell is alive at `now`.
+    pub fn has_live_cell(&self, now: Seconds) -> bool {
+        self.columns.iter().any(|(_, data)| match data {
+            ColumnData::Simple(cell) => cell.value_at(now).is_some(),
+            ColumnData::Complex { cells, .. } => cells.values().any(|cell| cell.value_at(now).is_some()),
+        })
+    }
+
+    /// Sets a column's content, replacing what was there; keeps the order of columns.
+    pub fn set(&mut self, id: ColumnId, data: ColumnData) {
+        match self.columns.binary_search_by_key(&id, |(column, _)| *column) {
+            Ok(index) => {
+                if let Some((_, slot)) = self.columns.get_mut(index) {
+                    *slot = data;
+                }
+            }
+            Err(index) => self.columns.insert(index, (id, data)),
+        }
+    }
+
+    /// Calls back with every timestamp in the row.
+    pub(crate) fn timestamps(&self, seen: &mut impl FnMut(Timestamp)) {
+        if let Some(liveness) = self.liveness {
+            seen(liveness.timestamp);
+        }
+        if let Some(deletion) = self.deletion {
+            seen(deletion.timestamp);
+        }
+        for (_, data) in &self.columns {
+            match data {
+                ColumnData::Simple(cell) => seen(cell.timestamp),
+                ColumnData::Complex { deletion, cells } => {
+                    if let Some(deletion) = deletion {
+                        seen(deletion.timestamp);
+                    }
+                    cells.values().for_each(|cell| seen(cell.timestamp));
+                }
+            }
+        }
+    }
+
+    /// Approximate memory taken, in bytes.
+    pub fn memory_size(&self) -> usize {
+        let columns: usize = self.columns.iter().map(|(_, data)| column_memory_size(data)).sum();
+        size_of::<Self>() + self.columns.len() * size_of::<(ColumnId, ColumnData)>() + columns
+    }
+}
+
+/// Approximate heap memory of one column's content, beyond its own struct.
+fn column_memory_size(data: &ColumnData) -> usize {
+    match data {
+        ColumnData::Simple(cell) => cell.value_len(),
+        ColumnData::Complex { cells, .. } => cells
+            .iter()
+            .map(|(path, cell)| path.len() + cell.value_len() + size_of::<(bytes::Bytes, Cell)>() + MAP_ENTRY_OVERHEAD)
+            .sum(),
+    }
+}
+
+/// What a B-tree's nodes cost an entry, on average: they are about two thirds full.
+pub(crate) const MAP_ENTRY_OVERHEAD: usize = 24;

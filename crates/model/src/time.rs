@@ -1,6 +1,7 @@
 //! Write timestamps and time to live.
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// A write's timestamp in microseconds since 1970. Larger wins. Clients may choose it; otherwise the coordinator's
 /// hybrid clock does.
@@ -41,4 +42,35 @@ pub struct Ttl(pub u32);
 impl Ttl {
     /// Cassandra's limit: 20 years.
     pub const MAX: Self = Self(20 * 365 * 24 * 60 * 60);
+}
+
+/// A hybrid logical clock: timestamps close to the wall clock that strictly increase over all calls, and that follow
+/// what other nodes have used. It reads no clock: the caller brings the wall's time. Threads share it.
+///
+/// Source: Kulkarni et al., "Logical Physical Clocks" (2014), with the logical part carried in the microseconds.
+#[derive(Debug)]
+pub struct HybridClock {
+    last: AtomicI64,
+}
+
+impl Default for HybridClock {
+    fn default() -> Self {
+        Self { last: AtomicI64::new(i64::MIN) }
+    }
+}
+
+impl HybridClock {
+    /// A timestamp greater than every one given or observed before, and not before the wall's time. At the end of time
+    /// (`i64::MAX`) it stands still instead of wrapping.
+    pub fn next(&self, wall_micros: i64) -> Timestamp {
+        let step = |last: i64| Some(last.saturating_add(1).max(wall_micros));
+        match self.last.fetch_update(Ordering::AcqRel, Ordering::Acquire, step) {
+            Ok(last) | Err(last) => Timestamp(last.saturating_add(1).max(wall_micros)),
+        }
+    }
+
+    /// Another node has used this timestamp: later ones here will be greater.
+    pub fn observe(&self, timestamp: Timestamp) {
+        self.last.fetch_max(timestamp.0, Ordering::AcqRel);
+    }
 }

@@ -226,6 +226,9 @@ impl Reader {
             }
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
+                if byte == 0 && shift > 0 {
+                    return Err(self.error(what, "a number written longer than it need be"));
+                }
                 return Ok(value);
             }
         }
