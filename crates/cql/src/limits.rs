@@ -1,0 +1,14 @@
+//! Limits of the language front. Meeting one is a clear refusal, never a crash.
+
+/// Longest statement, in bytes.
+pub const STATEMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Deepest nesting of literals, types and selectors.
+pub const NESTING_DEPTH_MAX: u32 = 32;
+/// Greatest number of bind markers in a statement: the protocol counts them in 16 bits.
+pub const MARKERS_MAX: usize = 65_535;
+/// Greatest number of partitions that one statement with `IN` may name.
+pub const PARTITIONS_PER_STATEMENT_MAX: usize = 65_535;
+/// Greatest number of clustering slices that one statement with `IN` may name.
+pub const SLICES_PER_STATEMENT_MAX: usize = 65_535;
+/// Greatest number of columns of a table.
+pub const COLUMNS_PER_TABLE_MAX: usize = 16_384;

@@ -1,0 +1,293 @@
+//! `CREATE`, `ALTER`, `DROP`.
+
+use quorate_model::request::RequestError;
+
+use super::{Parsed, Parser};
+use crate::ast::{
+    AlterKeyspace, AlterTable, ColumnDefinition, CreateKeyspace, CreateTable, Name, Property, Statement, TableChange,
+    Term, TermKind,
+};
+use crate::lexer::TokenKind;
+
+/// What can be created and dropped, but not yet: the words, and the feature's name.
+const NOT_YET: &[(&[&str], &str)] = &[
+    (&["INDEX"], "INDEX"),
+    (&["CUSTOM", "INDEX"], "CUSTOM INDEX"),
+    (&["MATERIALIZED", "VIEW"], "MATERIALIZED VIEW"),
+    (&["TYPE"], "TYPE"),
+    (&["FUNCTION"], "FUNCTION"),
+    (&["OR", "REPLACE"], "FUNCTION"),
+    (&["AGGREGATE"], "AGGREGATE"),
+    (&["TRIGGER"], "TRIGGER"),
+    (&["ROLE"], "ROLE"),
+    (&["USER"], "USER"),
+    (&["GENERATED"], "IDENTITY"),
+];
+
+impl Parser<'_> {
+    pub(super) fn create(&mut self) -> Parsed<Statement> {
+        self.advance();
+        if self.accept_word("KEYSPACE") || self.accept_word("SCHEMA") {
+            let if_not_exists = self.if_not_exists()?;
+            let name = self.name()?;
+            self.expect_word("WITH")?;
+            let properties = self.properties()?;
+            return Ok(Statement::CreateKeyspace(CreateKeyspace { name, if_not_exists, properties }));
+        }
+        if self.accept_word("TABLE") || self.accept_word("COLUMNFAMILY") {
+            return self.create_table();
+        }
+        self.not_yet("CREATE")
+    }
+
+    pub(super) fn alter(&mut self) -> Parsed<Statement> {
+        self.advance();
+        if self.accept_word("KEYSPACE") || self.accept_word("SCHEMA") {
+            let if_exists = self.if_exists()?;
+            let name = self.name()?;
+            self.expect_word("WITH")?;
+            let properties = self.properties()?;
+            return Ok(Statement::AlterKeyspace(AlterKeyspace { name, if_exists, properties }));
+        }
+        if self.accept_word("TABLE") || self.accept_word("COLUMNFAMILY") {
+            let if_exists = self.if_exists()?;
+            let table = self.table_name()?;
+            let change = self.table_change()?;
+            return Ok(Statement::AlterTable(AlterTable { table, if_exists, change }));
+        }
+        self.not_yet("ALTER")
+    }
+
+    pub(super) fn drop(&mut self) -> Parsed<Statement> {
+        self.advance();
+        if self.accept_word("KEYSPACE") || self.accept_word("SCHEMA") {
+            let if_exists = self.if_exists()?;
+            return Ok(Statement::DropKeyspace { name: self.name()?, if_exists });
+        }
+        if self.accept_word("TABLE") || self.accept_word("COLUMNFAMILY") {
+            let if_exists = self.if_exists()?;
+            return Ok(Statement::DropTable { table: self.table_name()?, if_exists });
+        }
+        self.not_yet("DROP")
+    }
+
+    fn not_yet(&mut self, verb: &str) -> Parsed<Statement> {
+        let found = NOT_YET.iter().find(|(words, _)| words.iter().enumerate().all(|(i, word)| self.is_word(i, word)));
+        match found {
+            Some((_, feature)) => self.unsupported(&format!("{verb} {feature}")),
+            None => Err(self.no_alternative_since(1)),
+        }
+    }
+
+    fn if_not_exists(&mut self) -> Parsed<bool> {
+        if !self.accept_word("IF") {
+            return Ok(false);
+        }
+        self.expect_word("NOT")?;
+        self.expect_word("EXISTS")?;
+        Ok(true)
+    }
+
+    fn if_exists(&mut self) -> Parsed<bool> {
+        if !self.accept_word("IF") {
+            return Ok(false);
+        }
+        self.expect_word("EXISTS")?;
+        Ok(true)
+    }
+
+    fn create_table(&mut self) -> Parsed<Statement> {
+        let if_not_exists = self.if_not_exists()?;
+        let table = self.table_name()?;
+        let mut create = CreateTable {
+            table,
+            if_not_exists,
+            columns: Vec::new(),
+            primary_keys: Vec::new(),
+            clustering_order: Vec::new(),
+            compact_storage: false,
+            properties: Vec::new(),
+        };
+        self.expect(TokenKind::LeftParen)?;
+        loop {
+            if self.accept_words(&["PRIMARY", "KEY"]) {
+                let key = self.primary_key()?;
+                create.primary_keys.push(key);
+            } else {
+                let definition = self.column_definition()?;
+                if self.accept_word("PRIMARY") {
+                    self.expect_word("KEY")?;
+                    create.primary_keys.push((vec![definition.name.clone()], Vec::new()));
+                }
+                create.columns.push(definition);
+            }
+            if !self.accept(TokenKind::Comma) {
+                break;
+            }
+        }
+        self.expect(TokenKind::RightParen)?;
+        if self.accept_word("WITH") {
+            loop {
+                self.table_option(&mut create)?;
+                if !self.accept_word("AND") {
+                    break;
+                }
+            }
+        }
+        Ok(Statement::CreateTable(Box::new(create)))
+    }
+
+    fn table_option(&mut self, create: &mut CreateTable) -> Parsed<()> {
+        if self.accept_words(&["COMPACT", "STORAGE"]) {
+            create.compact_storage = true;
+            return Ok(());
+        }
+        if self.accept_words(&["CLUSTERING", "ORDER"]) {
+            self.expect_word("BY")?;
+            create.clustering_order = self.parenthesised(|parser| {
+                let column = parser.name()?;
+                if parser.accept_word("ASC") {
+                    return Ok((column, false));
+                }
+                if parser.accept_word("DESC") {
+                    return Ok((column, true));
+                }
+                Err(parser.no_alternative())
+            })?;
+            return Ok(());
+        }
+        let property = self.property()?;
+        create.properties.push(property);
+        Ok(())
+    }
+
+    /// `((a, b), c)`, `(a, b)`.
+    fn primary_key(&mut self) -> Parsed<(Vec<Name>, Vec<Name>)> {
+        self.expect(TokenKind::LeftParen)?;
+        let partition = if self.at(TokenKind::LeftParen) {
+            self.parenthesised(Self::name)?
+        } else {
+            vec![self.name()?]
+        };
+        let mut clustering = Vec::new();
+        while self.accept(TokenKind::Comma) {
+            clustering.push(self.name()?);
+        }
+        self.expect(TokenKind::RightParen)?;
+        Ok((partition, clustering))
+    }
+
+    fn column_definition(&mut self) -> Parsed<ColumnDefinition> {
+        let name = self.name()?;
+        let type_name = self.type_name()?;
+        let is_static = self.accept_word("STATIC");
+        if self.at_word("MASKED") {
+            return Err(RequestError::Invalid {
+                message: "Dynamic data masking (MASKED WITH) is not supported yet".to_owned(),
+                place: Some(self.place()),
+            });
+        }
+        Ok(ColumnDefinition { name, type_name, is_static })
+    }
+
+    fn table_change(&mut self) -> Parsed<TableChange> {
+        if self.accept_word("ADD") {
+            let if_not_exists = self.if_not_exists()?;
+            let columns = if self.at(TokenKind::LeftParen) {
+                self.parenthesised(Self::column_definition)?
+            } else {
+                self.comma_list(Self::column_definition)?
+            };
+            return Ok(TableChange::Add { columns, if_not_exists });
+        }
+        if self.accept_word("DROP") {
+            let if_exists = self.if_exists()?;
+            let columns = if self.at(TokenKind::LeftParen) {
+                self.parenthesised(Self::name)?
+            } else {
+                vec![self.name()?]
+            };
+            let mut timestamp = None;
+            if self.accept_word("USING") {
+                self.expect_word("TIMESTAMP")?;
+                timestamp = Some(self.timestamp_literal()?);
+            }
+            return Ok(TableChange::Drop { columns, if_exists, timestamp });
+        }
+        if self.accept_word("RENAME") {
+            let if_exists = self.if_exists()?;
+            let mut columns = Vec::new();
+            loop {
+                let from = self.name()?;
+                self.expect_word("TO")?;
+                columns.push((from, self.name()?));
+                if !self.accept_word("AND") {
+                    return Ok(TableChange::Rename { columns, if_exists });
+                }
+            }
+        }
+        if self.accept_word("WITH") {
+            return Ok(TableChange::With(self.properties()?));
+        }
+        if self.accept_word("ALTER") {
+            self.if_exists()?;
+            self.name()?;
+            self.expect_word("TYPE")?;
+            self.type_name()?;
+            return Ok(TableChange::ColumnType);
+        }
+        Err(self.no_alternative())
+    }
+
+    fn timestamp_literal(&mut self) -> Parsed<i64> {
+        let place = self.place();
+        let Term { kind: TermKind::Constant(_, text), .. } = self.number_or_marker()? else {
+            return Err(RequestError::Syntax {
+                message: "a timestamp literal is expected here".to_owned(),
+                place: Some(place),
+            });
+        };
+        text.parse().map_err(|_| RequestError::Invalid {
+            message: format!("Unable to make long from '{text}'"),
+            place: Some(place),
+        })
+    }
+
+    fn properties(&mut self) -> Parsed<Vec<(Name, Property)>> {
+        let mut properties = vec![self.property()?];
+        while self.accept_word("AND") {
+            properties.push(self.property()?);
+        }
+        Ok(properties)
+    }
+
+    fn property(&mut self) -> Parsed<(Name, Property)> {
+        if self.at_word("CLUSTERING") && self.is_word(1, "ORDER") {
+            self.advance();
+            return Err(self.no_alternative_since(1));
+        }
+        let name = self.name()?;
+        self.expect(TokenKind::Equal)?;
+        let place = self.place();
+        let value = match self.simple_term()?.kind {
+            TermKind::Constant(_, text) => Property::Text(text),
+            TermKind::Set(items) if items.is_empty() => Property::Map(Vec::new()),
+            TermKind::Map(entries) => {
+                let literal = |term: Term| match term.kind {
+                    TermKind::Constant(_, text) => Ok(text),
+                    _ => Err(RequestError::Syntax {
+                        message: format!("Invalid value for property '{}': {term}", name.text),
+                        place: Some(term.place),
+                    }),
+                };
+                let pairs = entries.into_iter().map(|(key, value)| Ok((literal(key)?, literal(value)?)));
+                Property::Map(pairs.collect::<Parsed<Vec<_>>>()?)
+            }
+            _ => {
+                let message = format!("Invalid value for property '{}'", name.text);
+                return Err(RequestError::Syntax { message, place: Some(place) });
+            }
+        };
+        Ok((name, value))
+    }
+}

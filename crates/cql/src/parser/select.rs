@@ -1,0 +1,164 @@
+//! `SELECT`.
+
+use super::{Parsed, Parser};
+use crate::ast::{Select, SelectedColumn, Selector, Statement, Term};
+use crate::lexer::TokenKind;
+
+impl Parser<'_> {
+    pub(super) fn select(&mut self) -> Parsed<Statement> {
+        self.expect_word("SELECT")?;
+        let json = self.at_word("JSON") && !matches!(self.peek(1).kind, TokenKind::Comma) && !self.is_word(1, "FROM");
+        if json {
+            self.advance();
+        }
+        let distinct =
+            self.at_word("DISTINCT") && !matches!(self.peek(1).kind, TokenKind::Comma) && !self.is_word(1, "FROM");
+        if distinct {
+            self.advance();
+        }
+        let columns = if self.accept(TokenKind::Star) { Vec::new() } else { self.comma_list(Self::selected_column)? };
+        self.expect_word("FROM")?;
+        let table = self.table_name()?;
+        let relations = if self.accept_word("WHERE") { self.relations()? } else { Vec::new() };
+        let group_by = if self.accept_word("GROUP") {
+            self.expect_word("BY")?;
+            self.comma_list(Self::name)?
+        } else {
+            Vec::new()
+        };
+        let order_by = if self.accept_word("ORDER") {
+            self.expect_word("BY")?;
+            self.comma_list(Self::ordering)?
+        } else {
+            Vec::new()
+        };
+        let per_partition_limit = if self.accept_word("PER") {
+            self.expect_word("PARTITION")?;
+            self.expect_word("LIMIT")?;
+            Some(self.number_or_marker()?)
+        } else {
+            None
+        };
+        let limit = if self.accept_word("LIMIT") { Some(self.number_or_marker()?) } else { None };
+        let allow_filtering = self.accept_word("ALLOW");
+        if allow_filtering {
+            self.expect_word("FILTERING")?;
+        }
+        Ok(Statement::Select(Box::new(Select {
+            json,
+            distinct,
+            columns,
+            table,
+            relations,
+            group_by,
+            order_by,
+            per_partition_limit,
+            limit,
+            allow_filtering,
+        })))
+    }
+
+    fn ordering(&mut self) -> Parsed<(crate::ast::Name, bool)> {
+        let column = self.name()?;
+        let descending = self.accept_word("DESC");
+        if !descending {
+            self.accept_word("ASC");
+        }
+        Ok((column, descending))
+    }
+
+    fn selected_column(&mut self) -> Parsed<SelectedColumn> {
+        let selector = self.selector()?;
+        let alias = if self.accept_word("AS") { Some(self.name()?) } else { None };
+        Ok(SelectedColumn { selector, alias })
+    }
+
+    fn selector(&mut self) -> Parsed<Selector> {
+        let mut selector = self.nested(Self::selector_inner)?;
+        loop {
+            if self.accept(TokenKind::Dot) {
+                selector = Selector::Field(Box::new(selector), self.name()?);
+            } else if self.accept(TokenKind::LeftBracket) {
+                let key = self.term()?;
+                self.expect(TokenKind::RightBracket)?;
+                selector = Selector::Element(Box::new(selector), key);
+            } else {
+                return Ok(selector);
+            }
+        }
+    }
+
+    fn selector_inner(&mut self) -> Parsed<Selector> {
+        let is_call = self.peek(1).kind == TokenKind::LeftParen;
+        if is_call && self.at(TokenKind::Word) {
+            let word = self.current_text().to_ascii_uppercase();
+            match word.as_str() {
+                "COUNT" => {
+                    if let Some(selector) = self.count_rows() {
+                        return Ok(selector);
+                    }
+                }
+                "WRITETIME" | "MAXWRITETIME" | "TTL" => {
+                    self.position += 2;
+                    let column = self.name()?;
+                    self.expect(TokenKind::RightParen)?;
+                    return Ok(match word.as_str() {
+                        "WRITETIME" => Selector::WriteTime(column),
+                        "TTL" => Selector::Ttl(column),
+                        _ => Selector::MaxWriteTime(column),
+                    });
+                }
+                "CAST" => {
+                    self.position += 2;
+                    let inner = self.selector()?;
+                    self.expect_word("AS")?;
+                    let type_name = self.type_name()?;
+                    self.expect(TokenKind::RightParen)?;
+                    return Ok(Selector::Cast(Box::new(inner), type_name));
+                }
+                "TOKEN" => {
+                    let name = crate::ast::Name { text: "token".to_owned(), place: self.advance().place };
+                    return Ok(Selector::Function(name, self.parenthesised(Self::selector)?));
+                }
+                _ => {}
+            }
+        }
+        let is_literal = ["NULL", "TRUE", "FALSE", "NAN", "INFINITY"].iter().any(|word| self.at_word(word));
+        if !self.is_name(0) || is_literal {
+            let term = self.select_term()?;
+            return Ok(Selector::Term(term));
+        }
+        let mut name = self.name()?;
+        if self.at(TokenKind::Dot) && self.is_name(1) && self.peek(2).kind == TokenKind::LeftParen {
+            self.advance();
+            name.text = format!("{}.{}", name.text, self.name()?);
+        }
+        if !self.accept(TokenKind::LeftParen) {
+            return Ok(Selector::Column(name));
+        }
+        let mut arguments = Vec::new();
+        if !self.accept(TokenKind::RightParen) {
+            arguments = self.comma_list(Self::selector)?;
+            self.expect(TokenKind::RightParen)?;
+        }
+        Ok(Selector::Function(name, arguments))
+    }
+
+    fn select_term(&mut self) -> Parsed<Term> {
+        if self.at_word("FROM") || self.at(TokenKind::End) {
+            return Err(self.no_alternative());
+        }
+        self.simple_term()
+    }
+
+    /// `COUNT(*)` and `COUNT(1)`.
+    fn count_rows(&mut self) -> Option<Selector> {
+        let counts_rows = matches!(self.peek(2).kind, TokenKind::Star)
+            || (self.peek(2).kind == TokenKind::Integer && self.peek(2).span.of(self.text) == "1");
+        if !counts_rows || self.peek(3).kind != TokenKind::RightParen {
+            return None;
+        }
+        self.position += 4;
+        Some(Selector::CountRows)
+    }
+}
