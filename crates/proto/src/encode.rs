@@ -1,13 +1,21 @@
 //! Typed values of messages to Cassandra's binary encoding. A message's value says what it is, so that no type is
 //! needed; whether it suits its marker is the statement's to check.
 
+use bytes::Bytes;
+
 use crate::convert::{ConvertError, broken, missing};
 use crate::limits::DEPTH_MAX;
 use crate::v1;
 use crate::v1::value::Kind;
 
+/// A typed value in Cassandra's binary encoding; `None` for null.
+pub fn encode_value(value: &v1::Value) -> Result<Option<Bytes>, ConvertError> {
+    let mut out = Vec::new();
+    Ok(append_value(value, &mut out, 0)?.then(|| out.into()))
+}
+
 /// Appends the value's encoding; false, with nothing appended, for null.
-pub(crate) fn encode_value(value: &v1::Value, out: &mut Vec<u8>, depth: usize) -> Result<bool, ConvertError> {
+fn append_value(value: &v1::Value, out: &mut Vec<u8>, depth: usize) -> Result<bool, ConvertError> {
     if depth > DEPTH_MAX {
         return Err(broken("value", format!("is nested deeper than {DEPTH_MAX}")));
     }
@@ -73,7 +81,7 @@ fn count(count: usize, out: &mut Vec<u8>) -> Result<(), ConvertError> {
 fn with_length(value: &v1::Value, out: &mut Vec<u8>, depth: usize) -> Result<(), ConvertError> {
     let place = out.len();
     out.extend_from_slice(&(-1i32).to_be_bytes());
-    if encode_value(value, out, depth + 1)? {
+    if append_value(value, out, depth + 1)? {
         let length = i32::try_from(out.len() - place - 4).map_err(|_| broken("value", "is over 2 GiB"))?;
         out[place..place + 4].copy_from_slice(&length.to_be_bytes());
     }
@@ -84,7 +92,7 @@ fn with_length(value: &v1::Value, out: &mut Vec<u8>, depth: usize) -> Result<(),
 fn encode_vector(values: &[v1::Value], out: &mut Vec<u8>, depth: usize) -> Result<(), ConvertError> {
     for value in values {
         let mut element = Vec::new();
-        if !encode_value(value, &mut element, depth + 1)? {
+        if !append_value(value, &mut element, depth + 1)? {
             return Err(broken("value.vector", "has a null element"));
         }
         let fixed = matches!(

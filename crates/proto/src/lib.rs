@@ -23,6 +23,7 @@ pub use admin::{
 };
 pub use answer::{AnswerOptions, Response, metadata_id, response_from_proto, response_to_proto, trace_from_proto};
 pub use convert::ConvertError;
+pub use encode::encode_value;
 pub use decode::{decode_value, typed_rows};
 pub use error::{details_from_status, error_from_proto, error_to_proto, status_from_error};
 pub use frames::{frame_checksum, hello_lane, verify_frame};

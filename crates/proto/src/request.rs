@@ -1,6 +1,5 @@
 //! Requests to and from messages.
 
-use bytes::Bytes;
 use quorate_model::request::{
     BatchKind, BatchStatement, BoundValue, ClientRequest, QueryOptions, RequestBody, StatementId, Values,
 };
@@ -221,9 +220,6 @@ fn bound_from_proto(message: v1::BoundValue) -> Result<BoundValue, ConvertError>
         Bound::Null(_) => Ok(BoundValue::Null),
         Bound::Unset(_) => Ok(BoundValue::Unset),
         Bound::Encoded(bytes) => Ok(BoundValue::Bytes(bytes)),
-        Bound::Typed(value) => {
-            let mut out = Vec::new();
-            Ok(if encode_value(&value, &mut out, 0)? { BoundValue::Bytes(Bytes::from(out)) } else { BoundValue::Null })
-        }
+        Bound::Typed(value) => Ok(encode_value(&value)?.map_or(BoundValue::Null, BoundValue::Bytes)),
     }
 }
