@@ -1,9 +1,25 @@
 //! Typed values: what literals parse to and results print from. Storage and the wire carry Cassandra's binary encodings.
 
+mod calendar;
+mod compare;
+pub(crate) mod decode;
+mod display;
+mod encode;
+mod error;
+mod literal;
+pub(crate) mod number;
+mod parse;
+mod parse_time;
+pub(crate) mod vint;
+
 use std::net::IpAddr;
 
 use bytes::Bytes;
 use num_bigint::BigInt;
+
+pub use compare::compare;
+pub use decode::validate;
+pub use error::ValueError;
 
 /// A CQL value. Numbers are as in Cassandra's protocol specification, section 6.
 #[derive(Clone, Debug, PartialEq)]
