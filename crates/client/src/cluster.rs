@@ -125,10 +125,11 @@ impl Cluster {
     pub(crate) fn plan(&self, route: Option<(&str, Token)>) -> Vec<Arc<Node>> {
         let view = self.view();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let replicas: &[NodeId] = match route.and_then(|(keyspace, token)| Some((view.placements.get(keyspace)?, token))) {
-            Some((placements, token)) => placements.replicas(token).read(),
-            None => &[],
-        };
+        let replicas: &[NodeId] =
+            match route.and_then(|(keyspace, token)| Some((view.placements.get(keyspace)?, token))) {
+                Some((placements, token)) => placements.replicas(token).read(),
+                None => &[],
+            };
         let mut plan: Vec<(u8, usize, &Arc<Node>)> = Vec::with_capacity(view.nodes.len());
         for (index, (id, node)) in view.nodes.iter().enumerate() {
             let mut rank = u8::from(!replicas.contains(id));
@@ -185,9 +186,7 @@ pub(crate) fn parse_replication(map: &BTreeMap<String, String>) -> Option<Replic
     let class = map.get("class")?;
     match class.rsplit('.').next()? {
         "LocalStrategy" => Some(Replication::Local),
-        "SimpleStrategy" => {
-            Some(Replication::Simple { factor: map.get("replication_factor")?.parse().ok()? })
-        }
+        "SimpleStrategy" => Some(Replication::Simple { factor: map.get("replication_factor")?.parse().ok()? }),
         "NetworkTopologyStrategy" => {
             let factors = map
                 .iter()

@@ -124,9 +124,10 @@ impl Connection {
                 return Err(self.unreached("the connection is closed"));
             }
             guard.sent = true;
-            receiver.await.unwrap_or_else(|_| Err("the stream ended".to_owned())).map_err(|reason| {
-                Error::ConnectionLost { address: self.address.clone(), reason }
-            })
+            receiver
+                .await
+                .unwrap_or_else(|_| Err("the stream ended".to_owned()))
+                .map_err(|reason| Error::ConnectionLost { address: self.address.clone(), reason })
         })
         .await;
         match answer {
@@ -143,17 +144,15 @@ impl Connection {
     fn understand(&self, result: ItemResult, known: Option<&Arc<ResultMetadata>>) -> Result<Response, Error> {
         let malformed = |source| Error::Malformed { address: self.address.clone(), source };
         match result {
-            ItemResult::Response(response) => {
-                quorate_proto::response_from_proto(response, known).map_err(malformed)
-            }
+            ItemResult::Response(response) => quorate_proto::response_from_proto(response, known).map_err(malformed),
             ItemResult::Error(details) => Err(failure(details, &self.address)),
         }
     }
 
     /// Runs an operator's verb.
     pub(crate) async fn admin(&self, request: &AdminRequest) -> Result<AdminAnswer, Error> {
-        let mut stub = AdminClient::new(self.channel.clone())
-            .max_decoding_message_size(quorate_proto::limits::MESSAGE_BYTES_MAX);
+        let mut stub =
+            AdminClient::new(self.channel.clone()).max_decoding_message_size(quorate_proto::limits::MESSAGE_BYTES_MAX);
         let answer = stub.run(quorate_proto::admin_request_to_proto(request)).await;
         let answer = answer.map_err(|status| self.status_error(&status))?.into_inner();
         quorate_proto::admin_answer_from_proto(answer)

@@ -49,9 +49,7 @@ pub use pages::RowStream;
 pub use row::{FromRow, QueryResult, Row};
 pub use session::{Session, SessionBuilder};
 pub use statement::{Batch, Prepared};
-pub use value::{
-    Bind, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlUuid, FromValue, ToValue, Unset,
-};
+pub use value::{Bind, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlUuid, FromValue, ToValue, Unset};
 pub use values::{Binds, Named, ToValues};
 
 pub use quorate_model::admin::{AdminAnswer, AdminRequest, ClusterStatus, NodeState, NodeStatus, SnapshotInfo};

@@ -27,8 +27,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let query =
-            QueryOptions { page_size: Some(crate::limits::PAGE_SIZE_DEFAULT), ..QueryOptions::default() };
+        let query = QueryOptions { page_size: Some(crate::limits::PAGE_SIZE_DEFAULT), ..QueryOptions::default() };
         Self { query, idempotent: None, speculative_after: None }
     }
 }

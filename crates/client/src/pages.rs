@@ -42,8 +42,7 @@ pub struct RowStream {
 
 impl RowStream {
     pub(crate) async fn open(session: Session, paged: Paged, options: Options) -> Result<Self, Error> {
-        let mut stream =
-            Self { session, paged, options, columns: Vec::new(), rows: VecDeque::new(), next_page: None };
+        let mut stream = Self { session, paged, options, columns: Vec::new(), rows: VecDeque::new(), next_page: None };
         let first = stream.fetch().await?;
         stream.columns = first.columns().to_vec();
         stream.take(&first)?;

@@ -104,12 +104,8 @@ pub(crate) fn split_rows(rows: &Rows) -> Result<Vec<Row>, Error> {
     let mut input = rows.data.clone();
     let mut result = Vec::with_capacity((rows.row_count as usize).min(input.len().max(1)));
     for _ in 0..rows.row_count {
-        let cells = rows
-            .metadata
-            .columns
-            .iter()
-            .map(|column| take_cell(&mut input, &column.name))
-            .collect::<Result<_, _>>()?;
+        let cells =
+            rows.metadata.columns.iter().map(|column| take_cell(&mut input, &column.name)).collect::<Result<_, _>>()?;
         result.push(Row { metadata: Arc::clone(&rows.metadata), cells });
     }
     Ok(result)
@@ -170,7 +166,7 @@ impl Row {
         };
         match cell {
             None => Ok(Value::Null),
-            Some(bytes) => decode(&column.cql_type, bytes.clone(), &column.name),
+            Some(bytes) => decode(&column.cql_type, bytes, &column.name),
         }
     }
 

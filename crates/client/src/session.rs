@@ -167,8 +167,7 @@ impl Session {
             return self.execute_with(&prepared, binds, options).await;
         }
         let keyspace = self.keyspace();
-        let request =
-            quorate_proto::query_to_proto(text, &Values::default(), keyspace.as_deref(), &options.query);
+        let request = quorate_proto::query_to_proto(text, &Values::default(), keyspace.as_deref(), &options.query);
         let call = Call::new(Request::Query(request), options, is_select(text));
         let result = self.run(None, call).await?;
         if let Some(keyspace) = result.keyspace() {
@@ -207,7 +206,10 @@ impl Session {
         let request = Request::Prepare(prepare_request(text, key.0.as_deref()));
         let (response, address) = self.run_raw(None, &Call::new(request, &self.inner.options, true)).await?;
         let Answer::Prepared(prepared) = response.answer else {
-            return Err(Error::ConnectionLost { address, reason: "it answered PREPARE with something else".to_owned() });
+            return Err(Error::ConnectionLost {
+                address,
+                reason: "it answered PREPARE with something else".to_owned(),
+            });
         };
         let inner = PreparedInner {
             text: text.to_owned(),
@@ -244,8 +246,8 @@ impl Session {
         let mut call = Call::new(Request::Execute(request), options, is_select(&prepared.inner.text));
         call.known = Some(known);
         call.prepared = vec![prepared.clone()];
-        let token = partition_key(&prepared.inner.partition_key, &values)
-            .map(|key| quorate_ring::partitioner::token(&key));
+        let token =
+            partition_key(&prepared.inner.partition_key, &values).map(|key| quorate_ring::partitioner::token(&key));
         let route = prepared.table_keyspace().zip(token);
         let (response, address) = self.run_raw(route, &call).await?;
         if let Answer::Rows(rows) = &response.answer
@@ -303,8 +305,7 @@ impl Session {
             }
         }
         let keyspace = self.keyspace();
-        let request =
-            quorate_proto::batch_to_proto(batch.kind, &statements, keyspace.as_deref(), &options.query);
+        let request = quorate_proto::batch_to_proto(batch.kind, &statements, keyspace.as_deref(), &options.query);
         let mut call = Call::new(Request::Batch(request), options, false);
         call.prepared = used;
         let route = route.as_ref().and_then(|(prepared, token)| Some((prepared.table_keyspace()?, *token)));
@@ -439,11 +440,7 @@ impl Call {
 }
 
 fn prepare_request(text: &str, keyspace: Option<&str>) -> v1::PrepareRequest {
-    v1::PrepareRequest {
-        statement: text.to_owned(),
-        keyspace: keyspace.unwrap_or_default().to_owned(),
-        options: None,
-    }
+    v1::PrepareRequest { statement: text.to_owned(), keyspace: keyspace.unwrap_or_default().to_owned(), options: None }
 }
 
 /// Whether a statement is a query by its first word. A comment before it makes it 'no' by mistake, which is safe.

@@ -10,10 +10,10 @@ use quorate_model::request::{
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::convert::{ConvertError, broken, id, id_bytes, missing, some_bytes, some_text, u16_of};
-use crate::decode::typed_rows;
 use crate::types::{type_from_proto, type_to_proto};
 use crate::v1;
 use crate::v1::query_response::Answer as Kind;
+use crate::value::typed_rows;
 
 /// How an answer is to be written.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,12 +10,13 @@
 mod admin;
 mod answer;
 mod convert;
-mod decode;
+
 mod encode;
 mod error;
 mod frames;
 mod request;
 mod types;
+mod value;
 
 pub use admin::{
     admin_answer_from_proto, admin_answer_to_proto, admin_request_from_proto, admin_request_to_proto,
@@ -24,13 +25,13 @@ pub use admin::{
 pub use answer::{AnswerOptions, Response, metadata_id, response_from_proto, response_to_proto, trace_from_proto};
 pub use convert::ConvertError;
 pub use encode::encode_value;
-pub use decode::{decode_value, typed_rows};
 pub use error::{details_from_status, error_from_proto, error_to_proto, status_from_error};
 pub use frames::{frame_checksum, hello_lane, verify_frame};
 pub use request::{
     batch_from_proto, batch_to_proto, execute_from_proto, execute_to_proto, options_from_proto, options_to_proto,
     prepare_from_proto, query_from_proto, query_to_proto,
 };
+pub use value::{decode_value, typed_rows, value_to_proto};
 
 /// The public API.
 #[allow(missing_docs, clippy::all)]
