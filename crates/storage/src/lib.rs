@@ -43,17 +43,9 @@ mod snapshot;
 pub mod sstable;
 mod stats;
 
+pub use commit_log::LogPosition;
 pub use engine::{Access, JobKind, JobReport, JobResult, OpenReport, Pressure, Storage, StorageJob};
 pub use error::{CorruptionError, ReadError, StorageError};
 pub use options::{CompactionSettings, Compression, StorageOptions, TableSettings};
 pub use snapshot::SnapshotDescription;
 pub use stats::{LostRange, StorageStats, TableStats};
-
-/// A place in the commit log: everything before it was appended earlier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct LogPosition {
-    /// The segment's number.
-    pub segment: u64,
-    /// Byte offset within it.
-    pub offset: u64,
-}

@@ -53,7 +53,7 @@ impl Default for StorageOptions {
             memtable_flush_bytes: 64 << 20,
             memtable_slow_bytes: 128 << 20,
             memtable_bytes_max: 192 << 20,
-            log_segment_bytes: 16 << 20,
+            log_segment_bytes: 32 << 20,
             log_flush_bytes: 512 << 20,
             log_bytes_max: 1 << 30,
             cache_bytes: 64 << 20,

@@ -57,6 +57,8 @@ pub struct TableStats {
     pub sstables: u64,
     /// Their bytes.
     pub sstable_bytes: u64,
+    /// Bytes of filters and top indexes that they hold in memory.
+    pub resident_bytes: u64,
     /// Partitions in them, counted once a file.
     pub partitions: u64,
     /// Rows in them, counted once a file.

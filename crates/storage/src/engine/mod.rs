@@ -1,11 +1,23 @@
 //! The facade and what it composes.
 
+mod core;
+mod due;
+mod job;
+mod open;
+mod tables;
+
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use quorate_env::Disk;
-use quorate_model::{Mutation, ReadCommand, ReadResponse, Seconds, TableId, Timestamp};
+use quorate_model::wire::Wire;
+use quorate_model::{Mutation, ReadCommand, ReadResponse, ReadTarget, Seconds, TableId, Timestamp};
 
+use self::core::{Engine, lock, write};
+pub use self::job::StorageJob;
+use crate::error::CorruptionError;
+use crate::snapshot;
 use crate::{
     LogPosition, LostRange, ReadError, SnapshotDescription, StorageError, StorageOptions, StorageStats, TableSettings,
 };
@@ -28,6 +40,8 @@ pub enum JobKind {
     Compaction,
     /// A whole table is compacted, as an operator asked.
     MajorCompaction,
+    /// The commit log's next segment is made ahead of need.
+    PrepareLog,
 }
 
 /// How hard writers press on memory.
@@ -46,8 +60,11 @@ pub enum Pressure {
 pub struct OpenReport {
     /// Mutations replayed from the commit log.
     pub replayed: u64,
-    /// What replay could not read, in words, if anything: a torn tail is normal after a crash.
+    /// The log's torn end, in words: normal after a crash, for it was never durable.
     pub log_dropped: Option<String>,
+    /// Durable records of the log that cannot be read any more, in words: the node has lost writes, and must rebuild
+    /// what it keeps from its peers before it counts.
+    pub log_damaged: Vec<String>,
     /// Files removed because no manifest edit listed them.
     pub files_removed: u64,
     /// Files found damaged while opening.
@@ -59,8 +76,8 @@ pub struct OpenReport {
 pub struct JobReport {
     /// Its kind.
     pub kind: JobKind,
-    /// Its table.
-    pub table: TableId,
+    /// Its table, if it worked on one.
+    pub table: Option<TableId>,
     /// Bytes read.
     pub bytes_read: u64,
     /// Bytes written.
@@ -77,51 +94,11 @@ pub enum JobResult {
     Failed(StorageError),
 }
 
-/// Work that blocks: one flush or one compaction, in steps of bounded size. Dropping it is always safe.
-pub struct StorageJob {
-    kind: JobKind,
-    table: TableId,
-}
-
-impl StorageJob {
-    /// Its kind.
-    pub fn kind(&self) -> JobKind {
-        self.kind
-    }
-
-    /// Its table.
-    pub fn table(&self) -> TableId {
-        self.table
-    }
-
-    /// Does one step.
-    pub fn run(self) -> JobResult {
-        JobResult::Failed(not_ready())
-    }
-
-    /// Does all steps, here and now.
-    pub fn run_to_end(self) -> Result<JobReport, StorageError> {
-        let mut job = self;
-        loop {
-            match job.run() {
-                JobResult::Again(next) => job = next,
-                JobResult::Done(report) => return Ok(report),
-                JobResult::Failed(error) => return Err(error),
-            }
-        }
-    }
-}
-
-fn not_ready() -> StorageError {
-    StorageError::Invalid("not supported yet".to_owned())
-}
-
 /// A node's storage. All methods may be called from any thread.
 pub struct Storage {
-    options: StorageOptions,
+    engine: Arc<Engine>,
 }
 
-#[allow(unused_variables, reason = "bodies follow")]
 impl Storage {
     /// Opens what the disk holds, or an empty storage, and replays the commit log.
     pub fn open(
@@ -129,65 +106,109 @@ impl Storage {
         options: StorageOptions,
         now: Seconds,
     ) -> Result<(Self, OpenReport), StorageError> {
-        Err(not_ready())
+        let (engine, report) = open::open(disk, options, now)?;
+        Ok((Self { engine }, report))
     }
 
     /// Puts an encoded [`Mutation`] into the commit log. It is not durable before [`Self::sync_log`] has returned its
     /// position or a later one.
     pub fn append(&self, encoded: &Bytes) -> Result<LogPosition, StorageError> {
-        Err(not_ready())
+        let refused = |error: StorageError| {
+            self.engine.counters.writes_refused.fetch_add(1, Ordering::Relaxed);
+            error
+        };
+        self.engine.refuse_if_full().map_err(refused)?;
+        let log = self.engine.log()?;
+        // Under the lock, so that no position is ever neither below the log's end nor in the set.
+        let mut pending = lock(&self.engine.pending);
+        let position = log.append(encoded).map_err(refused)?;
+        pending.insert(position);
+        Ok(position)
     }
 
-    /// Makes the log durable; every position up to and including the returned one is. Blocks. Only the committer calls it.
+    /// Makes the log durable; every position up to and including the returned one is. Blocks. Only the committer calls
+    /// it. After `NoSpace` what waits keeps waiting, and its writers must be told 'unknown'.
     pub fn sync_log(&self) -> Result<LogPosition, StorageError> {
-        Err(not_ready())
+        let end = self.engine.log()?.sync()?;
+        // The log's end is exclusive; no record begins right before it.
+        Ok(LogPosition { segment: end.segment, offset: end.offset.saturating_sub(1) })
     }
 
-    /// Makes a durable mutation visible.
+    /// Makes a durable mutation visible. To a table that was dropped it does nothing; a table that is not known is made.
     pub fn apply(&self, position: LogPosition, mutation: Mutation) -> Result<(), StorageError> {
-        Err(not_ready())
+        self.engine.insert(position, mutation);
+        lock(&self.engine.pending).remove(&position);
+        Ok(())
     }
 
     /// Gives up an appended mutation that will never be applied.
-    pub fn abandon(&self, position: LogPosition) {}
+    pub fn abandon(&self, position: LogPosition) {
+        lock(&self.engine.pending).remove(&position);
+    }
 
-    /// Reads.
+    /// Appends, syncs and applies one mutation, here and now: for loading, tests and system tables.
+    pub fn write(&self, mutation: Mutation) -> Result<(), StorageError> {
+        let position = self.append(&mutation.to_bytes())?;
+        match self.sync_log() {
+            Ok(_) => self.apply(position, mutation),
+            Err(error) => {
+                self.abandon(position);
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads. A read that touches a [lost range](Self::lost_ranges) is refused as corrupt: an answer without what was
+    /// lost would be stale without saying so.
     pub fn read(&self, command: &ReadCommand, access: Access) -> Result<ReadResponse, ReadError> {
-        Err(ReadError::NeedsDisk)
+        let Some(table) = self.engine.find_table(command.table) else { return Ok(ReadResponse::default()) };
+        let state = table.state();
+        if let Some(lost) = state.lost.iter().find(|lost| touches(&command.target, lost)) {
+            let problem = format!("the file is quarantined; tokens {} to {} are lost here", lost.first, lost.last);
+            return Err(CorruptionError { path: lost.path.clone(), offset: 0, problem }.into());
+        }
+        let answer = crate::read::execute(&state.view, command, access);
+        if matches!(answer, Err(ReadError::Corrupt(_))) {
+            self.engine.quarantine(&table);
+        }
+        answer
     }
 
     /// Sets how a table is kept from now on. Not persistent: the node says it after each start.
-    pub fn configure_table(&self, table: TableId, settings: TableSettings) {}
+    pub fn configure_table(&self, table: TableId, settings: TableSettings) {
+        *write(&self.engine.table(table).settings) = settings;
+    }
 
     /// Removes a table with all its files. Later writes to it vanish. Blocks.
     pub fn drop_table(&self, table: TableId) -> Result<(), StorageError> {
-        Err(not_ready())
+        self.engine.drop_table(table)
     }
 
     /// Makes everything in the table with this timestamp or an earlier one invisible, for all time. Blocks.
     pub fn truncate(&self, table: TableId, up_to: Timestamp) -> Result<(), StorageError> {
-        Err(not_ready())
+        self.engine.truncate(table, up_to)
     }
 
     /// Jobs that are due. Each is handed out once until it has ended or been dropped. Call it about once a second, and
-    /// after each job's end. Looks at the free space too; clears snapshots that have expired.
+    /// after each job's end. Looks at the free space too.
     pub fn due_jobs(&self, now: Seconds) -> Vec<StorageJob> {
-        Vec::new()
+        due::due_jobs(&self.engine, now)
     }
 
-    /// Flushes of everything in a table's memtable.
+    /// Flushes of everything in a table's memtable. What another flush already works on is not among them.
     pub fn flush(&self, table: TableId) -> Vec<StorageJob> {
-        Vec::new()
+        let tables: Vec<_> = self.engine.find_table(table).into_iter().collect();
+        job::flush_jobs(&self.engine, &tables)
     }
 
     /// Flushes of everything in memtables.
     pub fn flush_all(&self) -> Vec<StorageJob> {
-        Vec::new()
+        job::flush_jobs(&self.engine, &self.engine.all_tables())
     }
 
-    /// A compaction of all the table's SSTables that no other job works on.
+    /// A compaction of all the table's SSTables that no other job works on and for which there is room.
     pub fn major_compaction(&self, table: TableId) -> Vec<StorageJob> {
-        Vec::new()
+        due::major(&self.engine, table)
     }
 
     /// Links the present SSTables of these tables under a tag; flush first to have everything in it. Blocks.
@@ -198,46 +219,75 @@ impl Storage {
         ttl_seconds: Option<u64>,
         now: Seconds,
     ) -> Result<Vec<SnapshotDescription>, StorageError> {
-        Err(not_ready())
+        let mut taken = Vec::new();
+        for id in tables {
+            let Some(table) = self.engine.find_table(*id) else { continue };
+            // The view keeps its files from being removed while they are linked.
+            let view = table.view();
+            taken.push(snapshot::take(&self.engine.disk, *id, &view.sstables, tag, ttl_seconds, now)?);
+        }
+        Ok(taken)
     }
 
     /// All snapshots.
     pub fn list_snapshots(&self) -> Result<Vec<SnapshotDescription>, StorageError> {
-        Err(not_ready())
+        snapshot::list(&*self.engine.disk)
     }
 
-    /// Removes snapshots: of one tag or of all tags, of these tables or of all. Returns how many went.
+    /// Removes snapshots: of one tag or of all tags, of these tables or of all. Returns how many went. Blocks.
     pub fn clear_snapshots(&self, tag: Option<&str>, tables: Option<&[TableId]>) -> Result<u64, StorageError> {
-        Err(not_ready())
+        let wanted = |description: &SnapshotDescription| {
+            tag.is_none_or(|tag| tag == description.tag)
+                && tables.is_none_or(|tables| tables.contains(&description.table))
+        };
+        snapshot::clear(&*self.engine.disk, wanted)
+    }
+
+    /// Removes snapshots whose time has passed. Returns how many went. Blocks; once a minute is often enough.
+    pub fn clear_expired_snapshots(&self, now: Seconds) -> Result<u64, StorageError> {
+        snapshot::clear(&*self.engine.disk, |description| description.expires_at.is_some_and(|at| at <= now))
     }
 
     /// Ranges whose SSTables were found damaged: what reads of them say is not complete. Persistent.
     pub fn lost_ranges(&self) -> Vec<LostRange> {
-        Vec::new()
+        self.engine.all_tables().iter().flat_map(|table| table.state().lost.to_vec()).collect()
     }
 
     /// Says that a table's lost ranges have been rebuilt from peers.
     pub fn forget_lost(&self, table: TableId) -> Result<(), StorageError> {
-        Err(not_ready())
+        self.engine.forget_lost(table)
     }
 
     /// How hard writers press on memory.
     pub fn pressure(&self) -> Pressure {
-        Pressure::None
+        self.engine.pressure()
     }
 
     /// Numbers.
     pub fn stats(&self) -> StorageStats {
-        StorageStats::default()
+        self.engine.stats()
     }
 
-    /// Bytes of live data on disk, as `admin status` shows.
+    /// Bytes of live data on disk and in memory, as `admin status` shows.
     pub fn load_bytes(&self) -> u64 {
-        0
+        self.engine.load_bytes()
     }
 
     /// The sizes in force.
     pub fn options(&self) -> &StorageOptions {
-        &self.options
+        &self.engine.options
+    }
+
+    /// Syncs and ends the commit log: nothing can be written any more. For an orderly stop, after the flushes.
+    pub fn close(&self) -> Result<(), StorageError> {
+        self.engine.log()?.close().map(|_| ())
+    }
+}
+
+/// Whether a read wants anything of a lost range.
+fn touches(target: &ReadTarget, lost: &LostRange) -> bool {
+    match target {
+        ReadTarget::Partition(key) => lost.first <= key.token && key.token <= lost.last,
+        ReadTarget::Range { after, last, .. } => lost.first <= *last && after.is_none_or(|after| lost.last > after),
     }
 }

@@ -1,1 +1,198 @@
-//! Part of the engine.
+//! Memtables: what was written since the last flush, in token order.
+//!
+//! A memtable is cut into shards by the upper bits of the token, so that shard order is token order and writers to
+//! different partitions rarely meet. A mutation changes one partition, hence one shard, under one lock: readers see it
+//! wholly or not at all.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use quorate_model::{ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, Row, Token};
+
+use crate::LogPosition;
+use crate::sstable::KeyBound;
+
+/// What a B-tree entry and its key cost beyond the partition itself, about.
+const ENTRY_OVERHEAD: usize = 96;
+
+type Shard = BTreeMap<DecoratedKey, Partition>;
+
+/// One table's recent writes.
+pub(crate) struct Memtable {
+    shards: Vec<RwLock<Shard>>,
+    /// Bits of the token that do not choose the shard.
+    shift: u32,
+    bytes: AtomicU64,
+    lowest: RwLock<Option<LogPosition>>,
+}
+
+/// What a read copied from a memtable.
+pub(crate) struct MemoryPart {
+    /// The partition without rows.
+    pub(crate) head: Partition,
+    /// Rows within the slices, in the read's direction.
+    pub(crate) rows: Vec<(ClusteringKey, Row)>,
+    /// Whether there are more rows than the window allowed.
+    pub(crate) cut: bool,
+}
+
+/// How many rows a read copies at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Memtable {
+    /// An empty one; `shards` is rounded to a power of two.
+    pub(crate) fn new(shards: usize) -> Self {
+        let shards = shards.clamp(1, 1 << 16).next_power_of_two();
+        Self {
+            shift: 64 - shards.trailing_zeros(),
+            shards: (0..shards).map(|_| RwLock::default()).collect(),
+            bytes: AtomicU64::new(0),
+            lowest: RwLock::new(None),
+        }
+    }
+
+    /// Takes in a change. Returns the bytes by which memory grew.
+    pub(crate) fn apply(&self, position: LogPosition, key: DecoratedKey, update: Partition) -> u64 {
+        self.note_position(position);
+        let mut shard = self.shards[self.shard_of(key.token)].write().unwrap_or_else(PoisonError::into_inner);
+        let grown = match shard.get_mut(&key) {
+            Some(partition) => {
+                let touched: Vec<ClusteringKey> = update.rows.keys().cloned().collect();
+                let fixed = update.static_row.memory_size()
+                    + update.range_tombstones.len() * size_of::<quorate_model::RangeTombstone>();
+                let before = rows_size(partition, &touched);
+                partition.merge_owned(update);
+                (rows_size(partition, &touched) + fixed).saturating_sub(before)
+            }
+            None => {
+                let mut partition = update;
+                partition.canonicalize();
+                let size = partition.memory_size() + key.key.0.len() + ENTRY_OVERHEAD;
+                shard.insert(key, partition);
+                size
+            }
+        } as u64;
+        self.bytes.fetch_add(grown, Ordering::Relaxed);
+        grown
+    }
+
+    fn note_position(&self, position: LogPosition) {
+        let known = *self.lowest.read().unwrap_or_else(PoisonError::into_inner);
+        if known.is_some_and(|lowest| lowest <= position) {
+            return;
+        }
+        let mut lowest = self.lowest.write().unwrap_or_else(PoisonError::into_inner);
+        *lowest = Some(lowest.map_or(position, |lowest| lowest.min(position)));
+    }
+
+    /// The lowest log position of anything in it.
+    pub(crate) fn lowest(&self) -> Option<LogPosition> {
+        *self.lowest.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of memory, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing was ever applied to it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lowest().is_none()
+    }
+
+    /// Copies a partition's head and a window of its rows, at one moment.
+    pub(crate) fn read(
+        &self,
+        key: &DecoratedKey,
+        slices: &[(Position, Position)],
+        reversed: bool,
+        window: Window,
+    ) -> Option<MemoryPart> {
+        let shard = self.shard(self.shard_of(key.token))?;
+        let partition = shard.get(key)?;
+        let mut part = MemoryPart { head: head_of(partition), rows: Vec::new(), cut: false };
+        let mut bytes = 0;
+        let mut take = |(clustering, row): (&ClusteringKey, &Row)| {
+            if part.rows.len() >= window.rows || bytes >= window.bytes {
+                part.cut = true;
+                return false;
+            }
+            bytes += clustering.0.len() + row.memory_size();
+            part.rows.push((clustering.clone(), row.clone()));
+            true
+        };
+        if reversed {
+            for (start, end) in slices.iter().rev().filter(|(start, end)| start < end) {
+                if !partition.rows.range(bounds(start, end)).rev().all(&mut take) {
+                    break;
+                }
+            }
+        } else {
+            for (start, end) in slices.iter().filter(|(start, end)| start < end) {
+                if !partition.rows.range(bounds(start, end)).all(&mut take) {
+                    break;
+                }
+            }
+        }
+        Some(part)
+    }
+
+    /// The first key within the bound.
+    pub(crate) fn next_key(&self, bound: &KeyBound) -> Option<DecoratedKey> {
+        let start = match bound {
+            KeyBound::FromToken(token) => Bound::Included(DecoratedKey { token: *token, key: PartitionKey::default() }),
+            KeyBound::From(key) => Bound::Included(key.clone()),
+            KeyBound::After(key) => Bound::Excluded(key.clone()),
+        };
+        let first = match &start {
+            Bound::Included(key) | Bound::Excluded(key) => self.shard_of(key.token),
+            Bound::Unbounded => 0,
+        };
+        (first..self.shards.len()).find_map(|index| {
+            let shard = self.shard(index)?;
+            shard.range((start.clone(), Bound::Unbounded)).next().map(|(key, _)| key.clone())
+        })
+    }
+
+    /// Number of shards.
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// One shard, locked for reading: for flushes, when nobody writes to the memtable any more.
+    pub(crate) fn shard(&self, index: usize) -> Option<RwLockReadGuard<'_, Shard>> {
+        Some(self.shards.get(index)?.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn shard_of(&self, token: Token) -> usize {
+        if self.shift >= 64 {
+            return 0;
+        }
+        (((token.0 as u64) ^ (1 << 63)) >> self.shift) as usize
+    }
+}
+
+/// A partition without its rows.
+pub(crate) fn head_of(partition: &Partition) -> Partition {
+    Partition {
+        deletion: partition.deletion,
+        static_row: partition.static_row.clone(),
+        rows: BTreeMap::new(),
+        range_tombstones: partition.range_tombstones.clone(),
+    }
+}
+
+fn rows_size(partition: &Partition, keys: &[ClusteringKey]) -> usize {
+    let rows = keys.iter().filter_map(|key| partition.rows.get_key_value(key));
+    rows.map(|(key, row)| key.0.len() + row.memory_size() + ENTRY_OVERHEAD).sum()
+}
+
+fn bounds(start: &Position, end: &Position) -> (Bound<ClusteringKey>, Bound<ClusteringKey>) {
+    (Bound::Included(ClusteringKey(start.0.clone())), Bound::Excluded(ClusteringKey(end.0.clone())))
+}

@@ -1,0 +1,312 @@
+//! Jobs: flushes and compactions in steps.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use quorate_model::{DecoratedKey, Partition, Seconds, TableId, Timestamp};
+
+use super::core::{Engine, Table, lock, newest_first, write};
+use super::{JobKind, JobReport, JobResult};
+use crate::compaction::merge::{PartialFile, TableMerge};
+use crate::error::StorageError;
+use crate::manifest::{ManifestFile, TABLES_DIR};
+use crate::memtable::{Memtable, head_of};
+use crate::sstable::{SsTable, SsTableWriter};
+
+/// Work that blocks: one flush or one compaction, in steps of bounded size. Dropping it is always safe: it leaves nothing
+/// behind, and its inputs are offered again.
+pub struct StorageJob {
+    pub(super) engine: Arc<Engine>,
+    pub(super) table: Option<Arc<Table>>,
+    pub(super) work: Work,
+    pub(super) failed: bool,
+}
+
+/// What a job does.
+pub(super) enum Work {
+    Flush { memtable: Arc<Memtable>, shard: usize, output: Option<(SsTableWriter, PartialFile)> },
+    Compaction { inputs: Vec<Arc<SsTable>>, merge: Box<TableMerge>, major: bool },
+    PrepareLog,
+}
+
+impl StorageJob {
+    /// Its kind.
+    pub fn kind(&self) -> JobKind {
+        match &self.work {
+            Work::Flush { .. } => JobKind::Flush,
+            Work::Compaction { major: false, .. } => JobKind::Compaction,
+            Work::Compaction { major: true, .. } => JobKind::MajorCompaction,
+            Work::PrepareLog => JobKind::PrepareLog,
+        }
+    }
+
+    /// Its table, if it works on one.
+    pub fn table(&self) -> Option<TableId> {
+        self.table.as_ref().map(|table| table.id)
+    }
+
+    /// Bytes it has written so far, for throttling between steps.
+    pub fn bytes_written(&self) -> u64 {
+        match &self.work {
+            Work::Flush { output, .. } => output.as_ref().map_or(0, |(writer, _)| writer.bytes_written()),
+            Work::Compaction { merge, .. } => merge.bytes_written(),
+            Work::PrepareLog => 0,
+        }
+    }
+
+    /// Does one step. Blocks.
+    pub fn run(mut self) -> JobResult {
+        match self.step() {
+            Ok(true) => match self.finish() {
+                Ok(report) => JobResult::Done(report),
+                Err(error) => self.fail(error),
+            },
+            Ok(false) => JobResult::Again(self),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Does all steps, here and now.
+    pub fn run_to_end(self) -> Result<JobReport, StorageError> {
+        let mut job = self;
+        loop {
+            match job.run() {
+                JobResult::Again(next) => job = next,
+                JobResult::Done(report) => return Ok(report),
+                JobResult::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    fn fail(mut self, error: StorageError) -> JobResult {
+        self.failed = true;
+        self.engine.counters.job_failures.fetch_add(1, Ordering::Relaxed);
+        if let (StorageError::Corrupt(_), Some(table)) = (&error, &self.table) {
+            self.engine.quarantine(table);
+        }
+        JobResult::Failed(error)
+    }
+
+    /// Some work; whether all is done.
+    fn step(&mut self) -> Result<bool, StorageError> {
+        let engine = &self.engine;
+        let budget = engine.options.job_step_bytes;
+        match (&mut self.work, &self.table) {
+            (Work::Flush { memtable, shard, output }, Some(table)) => {
+                flush_step(engine, table, memtable, shard, output)
+            }
+            (Work::Compaction { merge, .. }, _) => merge.step(budget, &|| engine.new_file()),
+            (Work::PrepareLog, _) => engine.log()?.prepare().map(|()| true),
+            (Work::Flush { .. }, None) => Ok(true),
+        }
+    }
+
+    fn finish(&mut self) -> Result<JobReport, StorageError> {
+        let kind = self.kind();
+        let mut report = JobReport { kind, table: self.table(), bytes_read: 0, bytes_written: self.bytes_written() };
+        let engine = self.engine.clone();
+        match (&mut self.work, &self.table) {
+            (Work::Flush { memtable, output, .. }, Some(table)) => {
+                report.bytes_read = memtable.bytes();
+                finish_flush(&engine, table, memtable, output.take())?;
+                engine.counters.flushes.fetch_add(1, Ordering::Relaxed);
+            }
+            (Work::Compaction { inputs, merge, .. }, Some(table)) => {
+                report.bytes_read = inputs.iter().map(|input| input.bytes).sum();
+                finish_compaction(&engine, table, inputs, std::mem::take(&mut merge.outputs))?;
+                engine.counters.compactions.fetch_add(1, Ordering::Relaxed);
+                engine.counters.compaction_bytes.fetch_add(report.bytes_written, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        Ok(report)
+    }
+}
+
+impl Drop for StorageJob {
+    fn drop(&mut self) {
+        if let Some(table) = &self.table {
+            let mut claims = lock(&table.claims);
+            match &self.work {
+                Work::Flush { memtable, .. } => {
+                    claims.flushing.remove(&address(memtable));
+                }
+                Work::Compaction { inputs, .. } => {
+                    inputs.iter().for_each(|input| {
+                        claims.compacting.remove(&input.number);
+                    });
+                    self.engine.compactions_running.fetch_sub(1, Ordering::Relaxed);
+                }
+                Work::PrepareLog => {}
+            }
+            claims.retry_at = self.failed.then(|| Seconds(self.engine.now.load(Ordering::Relaxed).saturating_add(2)));
+        }
+        if matches!(self.work, Work::PrepareLog) {
+            self.engine.preparing_log.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+fn address(memtable: &Arc<Memtable>) -> usize {
+    Arc::as_ptr(memtable) as usize
+}
+
+/// Freezes the tables' memtables and claims all that wait to be flushed.
+pub(super) fn flush_jobs(engine: &Arc<Engine>, tables: &[Arc<Table>]) -> Vec<StorageJob> {
+    tables.iter().for_each(|table| table.freeze(engine.options.memtable_shards));
+    claim_frozen(engine, tables)
+}
+
+/// Claims the memtables that wait to be flushed, oldest first.
+pub(super) fn claim_frozen(engine: &Arc<Engine>, tables: &[Arc<Table>]) -> Vec<StorageJob> {
+    let mut jobs = Vec::new();
+    for table in tables {
+        let view = table.view();
+        let mut claims = lock(&table.claims);
+        for memtable in view.memtables.iter().skip(1).rev() {
+            if claims.flushing.insert(address(memtable)) {
+                let work = Work::Flush { memtable: memtable.clone(), shard: 0, output: None };
+                jobs.push(StorageJob { engine: engine.clone(), table: Some(table.clone()), work, failed: false });
+            }
+        }
+    }
+    jobs
+}
+
+/// Writes shards until a step's worth of bytes is written.
+fn flush_step(
+    engine: &Engine,
+    table: &Table,
+    memtable: &Memtable,
+    shard: &mut usize,
+    output: &mut Option<(SsTableWriter, PartialFile)>,
+) -> Result<bool, StorageError> {
+    let truncated = table.view().truncated;
+    let mut left = engine.options.job_step_bytes as i128;
+    while *shard < memtable.shard_count() && left > 0 {
+        let Some(partitions) = memtable.shard(*shard) else { break };
+        for (key, partition) in partitions.iter() {
+            left -= partition.memory_size() as i128;
+            write_partition(engine, table, (key, partition), truncated, output)?;
+        }
+        *shard += 1;
+    }
+    Ok(*shard >= memtable.shard_count())
+}
+
+fn write_partition(
+    engine: &Engine,
+    table: &Table,
+    (key, partition): (&DecoratedKey, &Partition),
+    truncated: Option<Timestamp>,
+    output: &mut Option<(SsTableWriter, PartialFile)>,
+) -> Result<(), StorageError> {
+    let mut kept;
+    let mut partition = partition;
+    if let Some(truncated) = truncated {
+        kept = partition.clone();
+        kept.drop_up_to(truncated);
+        partition = &kept;
+    }
+    if partition.is_empty() {
+        return Ok(());
+    }
+    if output.is_none() {
+        let file = engine.new_file();
+        let settings = engine.writer_settings(table);
+        *output = Some((SsTableWriter::create(&*engine.disk, &file.path, file.number, settings)?, file));
+    }
+    if let Some((writer, _)) = output {
+        writer.begin(key, &head_of(partition))?;
+        for (clustering, row) in &partition.rows {
+            writer.row(&clustering.0, row)?;
+        }
+        writer.end()?;
+    }
+    Ok(())
+}
+
+/// Opens a finished file, which verifies what is not data, so that a file that cannot be read is never listed.
+fn open_output(engine: &Engine, file: &PartialFile) -> Result<Arc<SsTable>, StorageError> {
+    Ok(Arc::new(SsTable::open(engine.context.clone(), file.number, file.path.clone())?))
+}
+
+fn listing(table: &SsTable) -> ManifestFile {
+    ManifestFile { bytes: table.bytes, first: table.stats.first.token, last: table.stats.last.token, lost: false }
+}
+
+fn finish_flush(
+    engine: &Engine,
+    table: &Table,
+    memtable: &Arc<Memtable>,
+    output: Option<(SsTableWriter, PartialFile)>,
+) -> Result<(), StorageError> {
+    let mut written = None;
+    if let Some((writer, file)) = output {
+        writer.finish()?;
+        engine.disk.sync_dir(TABLES_DIR)?;
+        written = Some((open_output(engine, &file)?, file));
+    }
+    {
+        let mut manifest = lock(&engine.manifest);
+        let still_there = table.view().memtables.iter().any(|waiting| Arc::ptr_eq(waiting, memtable));
+        if !still_there {
+            // The table was dropped meanwhile.
+            return Ok(());
+        }
+        if let Some((sstable, _)) = &written {
+            manifest.edit(|state| {
+                let listed = state.tables.entry(table.id).or_default();
+                listed.files.insert(sstable.number, listing(sstable));
+            })?;
+        }
+        let mut state = write(&table.state);
+        let mut view = (*state.view).clone();
+        view.memtables.retain(|waiting| !Arc::ptr_eq(waiting, memtable));
+        if let Some((sstable, file)) = written {
+            file.keep();
+            view.sstables.push(sstable);
+            newest_first(&mut view.sstables);
+        }
+        state.view = Arc::new(view);
+    }
+    engine.memtable_bytes.fetch_sub(memtable.bytes(), Ordering::Relaxed);
+    engine.discard_log()
+}
+
+fn finish_compaction(
+    engine: &Engine,
+    table: &Table,
+    inputs: &[Arc<SsTable>],
+    outputs: Vec<PartialFile>,
+) -> Result<(), StorageError> {
+    engine.disk.sync_dir(TABLES_DIR)?;
+    let opened = outputs.iter().map(|file| open_output(engine, file)).collect::<Result<Vec<_>, _>>()?;
+    let mut manifest = lock(&engine.manifest);
+    let view = table.view();
+    let present = |input: &Arc<SsTable>| view.sstables.iter().any(|file| file.number == input.number);
+    if !inputs.iter().all(present) {
+        // Truncated or dropped meanwhile: what would come back was meant to go. The rest is compacted another time.
+        return Ok(());
+    }
+    manifest.edit(|state| {
+        let listed = state.tables.entry(table.id).or_default();
+        inputs.iter().for_each(|input| {
+            listed.files.remove(&input.number);
+        });
+        for sstable in &opened {
+            listed.files.insert(sstable.number, listing(sstable));
+        }
+    })?;
+    let mut state = write(&table.state);
+    let mut view = (*state.view).clone();
+    view.sstables.retain(|file| !inputs.iter().any(|input| input.number == file.number));
+    view.sstables.extend(opened);
+    newest_first(&mut view.sstables);
+    state.view = Arc::new(view);
+    drop(state);
+    drop(manifest);
+    outputs.into_iter().for_each(PartialFile::keep);
+    inputs.iter().for_each(|input| input.retire());
+    Ok(())
+}

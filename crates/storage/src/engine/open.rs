@@ -1,0 +1,196 @@
+//! Opening: the manifest, the files that it lists, the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+
+use quorate_env::Disk;
+use quorate_env::disk::DiskErrorKind;
+use quorate_model::wire::Wire;
+use quorate_model::{Mutation, Seconds, TableId};
+
+use super::core::{Engine, Table, lock, newest_first};
+use super::job::flush_jobs;
+use super::{JobResult, OpenReport};
+use crate::cache::BlockCache;
+use crate::commit_log::{CommitLog, CommitLogOptions, create_dir_durably};
+use crate::error::{CorruptionError, ReadError, StorageError};
+use crate::manifest::{Manifest, ManifestState, TABLES_DIR, sstable_number, sstable_path};
+use crate::memtable::Memtable;
+use crate::options::StorageOptions;
+use crate::read::TableView;
+use crate::sstable::{FileHandles, SsTable, SsTableContext};
+use crate::stats::LostRange;
+
+/// Where the commit log lives.
+const LOG_DIR: &str = "commit_log";
+
+/// Opens the engine and replays its log.
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    options: StorageOptions,
+    now: Seconds,
+) -> Result<(Arc<Engine>, OpenReport), StorageError> {
+    create_dir_durably(&disk, TABLES_DIR)?;
+    let mut manifest = Manifest::open(disk.clone())?;
+    let mut report = OpenReport::default();
+    report.files_removed = remove_unlisted(&*disk, manifest.state())?;
+    let context = Arc::new(SsTableContext {
+        disk: disk.clone(),
+        cache: BlockCache::new(options.cache_bytes),
+        handles: FileHandles::new(options.open_files_max),
+    });
+    let tables = open_tables(&context, &mut manifest, options.memtable_shards)?;
+    report.lost = tables.values().flat_map(|table| table.state().lost.to_vec()).collect();
+    let engine = Arc::new(Engine {
+        disk: disk.clone(),
+        context,
+        log: OnceLock::new(),
+        tables: RwLock::new(tables),
+        manifest: Mutex::new(manifest),
+        pending: Mutex::default(),
+        memtable_bytes: 0.into(),
+        space_low: false.into(),
+        compactions_running: 0.into(),
+        preparing_log: false.into(),
+        now: now.0.into(),
+        counters: Default::default(),
+        options,
+    });
+    replay(&engine, &mut report)?;
+    engine.look_at_space();
+    Ok((engine, report))
+}
+
+fn replay(engine: &Arc<Engine>, report: &mut OpenReport) -> Result<(), StorageError> {
+    let log_options = CommitLogOptions {
+        segment_bytes: engine.options.log_segment_bytes,
+        unsynced_bytes_max: engine.options.memtable_bytes_max,
+        ..CommitLogOptions::default()
+    };
+    let mut sink = |position: crate::LogPosition, payload: bytes::Bytes| {
+        let mutation = Mutation::from_bytes(&payload).map_err(|error| CorruptionError {
+            path: format!("{LOG_DIR}/{:016x}.log", position.segment),
+            offset: position.offset,
+            problem: format!("an intact record that is no mutation: {error}"),
+        })?;
+        engine.insert(position, mutation);
+        if engine.memtable_bytes.load(std::sync::atomic::Ordering::Relaxed) >= engine.options.memtable_flush_bytes {
+            for job in flush_jobs(engine, &engine.all_tables()) {
+                run(job)?;
+            }
+        }
+        Ok(())
+    };
+    let (log, found) = CommitLog::open(engine.disk.clone(), LOG_DIR, log_options, &mut sink)?;
+    report.replayed = found.records;
+    report.log_damaged = found.damaged.iter().map(|damage| format!("{damage:?}")).collect();
+    report.log_dropped = found.torn.map(|torn| format!("{torn:?}"));
+    assert!(engine.log.set(log).is_ok(), "the log is opened once");
+    Ok(())
+}
+
+fn run(job: super::StorageJob) -> Result<(), StorageError> {
+    let mut job = job;
+    loop {
+        match job.run() {
+            JobResult::Again(next) => job = next,
+            JobResult::Done(_) => return Ok(()),
+            JobResult::Failed(error) => return Err(error),
+        }
+    }
+}
+
+/// Removes what no manifest edit lists: outputs of jobs that a crash cut short, and inputs of those that were done.
+fn remove_unlisted(disk: &dyn Disk, state: &ManifestState) -> Result<u64, StorageError> {
+    let listed: BTreeSet<u64> = state.tables.values().flat_map(|table| table.files.keys().copied()).collect();
+    let mut removed = 0;
+    for name in disk.list(TABLES_DIR)? {
+        if sstable_number(&name).is_some_and(|number| !listed.contains(&number)) {
+            disk.remove(&format!("{TABLES_DIR}/{name}"))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn open_tables(
+    context: &Arc<SsTableContext>,
+    manifest: &mut Manifest,
+    shards: usize,
+) -> Result<BTreeMap<TableId, Arc<Table>>, StorageError> {
+    let mut tables = BTreeMap::new();
+    let mut damaged: Vec<(TableId, u64)> = Vec::new();
+    for (id, listed) in &manifest.state().tables {
+        let mut sstables = Vec::new();
+        let mut lost = Vec::new();
+        for (number, file) in &listed.files {
+            let opened = if file.lost { None } else { open_file(context, *number)? };
+            match opened {
+                Some(table) => sstables.push(Arc::new(table)),
+                None => {
+                    if !file.lost {
+                        damaged.push((*id, *number));
+                    }
+                    let path = sstable_path(*number);
+                    lost.push(LostRange { table: *id, first: file.first, last: file.last, path });
+                }
+            }
+        }
+        newest_first(&mut sstables);
+        let memtables = vec![Arc::new(Memtable::new(shards))];
+        let view = TableView { memtables, sstables, truncated: listed.truncated };
+        tables.insert(*id, Arc::new(Table::new(*id, view, lost, false)));
+    }
+    for id in &manifest.state().dropped {
+        let view = TableView { memtables: Vec::new(), sstables: Vec::new(), truncated: None };
+        tables.insert(*id, Arc::new(Table::new(*id, view, Vec::new(), true)));
+    }
+    if !damaged.is_empty() {
+        manifest.edit(|state| {
+            for (id, number) in &damaged {
+                if let Some(file) = state.tables.get_mut(id).and_then(|table| table.files.get_mut(number)) {
+                    file.lost = true;
+                }
+            }
+        })?;
+    }
+    Ok(tables)
+}
+
+/// Opens a listed file; `None` if it is damaged or gone.
+fn open_file(context: &Arc<SsTableContext>, number: u64) -> Result<Option<SsTable>, StorageError> {
+    match SsTable::open(context.clone(), number, sstable_path(number)) {
+        Ok(table) => Ok(Some(table)),
+        Err(ReadError::Corrupt(_)) => Ok(None),
+        Err(ReadError::Disk(error)) if error.kind == DiskErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Engine {
+    /// Looks whether writes must be refused to keep the volume's reserve.
+    pub(super) fn look_at_space(&self) -> Option<u64> {
+        let available = self.disk.space().ok()?.available;
+        let low = available < self.options.space_reserve_bytes;
+        self.space_low.store(low, std::sync::atomic::Ordering::Relaxed);
+        Some(available)
+    }
+
+    /// Says that a table's lost ranges have been rebuilt.
+    pub(super) fn forget_lost(&self, id: TableId) -> Result<(), StorageError> {
+        let Some(table) = self.find_table(id) else { return Ok(()) };
+        let mut manifest = lock(&self.manifest);
+        let numbers = manifest.edit(|state| {
+            let Some(listed) = state.tables.get_mut(&id) else { return Vec::new() };
+            let lost: Vec<u64> = listed.files.iter().filter(|(_, file)| file.lost).map(|(number, _)| *number).collect();
+            listed.files.retain(|_, file| !file.lost);
+            lost
+        })?;
+        super::core::write(&table.state).lost = Arc::default();
+        for number in numbers {
+            // What is left of a damaged file; the next start removes it should this fail.
+            let _ = self.disk.remove(&sstable_path(number));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! Reads one partition up to a wanted number of live rows.
+
+use quorate_model::{ColumnData, DecoratedKey, Partition, Position, Row, Seconds, Timestamp};
+
+use super::TableView;
+use super::merge::{MergedRow, RowMerger, RowSource};
+use crate::error::ReadError;
+use crate::limits::{MEMORY_ONLY_ROWS_MAX, MEMTABLE_WINDOW_BYTES_MAX, MEMTABLE_WINDOW_ROWS_MIN};
+use crate::memtable::Window;
+use crate::sstable::TableCursor;
+
+/// What is read of one partition.
+pub(super) struct Want<'a> {
+    pub(super) key: &'a DecoratedKey,
+    pub(super) slices: &'a [(Position, Position)],
+    pub(super) reversed: bool,
+    pub(super) now: Seconds,
+    /// Live rows after which to stop.
+    pub(super) rows: usize,
+    /// Bytes after which to stop.
+    pub(super) bytes: usize,
+}
+
+/// What was read.
+pub(super) struct Gathered {
+    pub(super) partition: Partition,
+    /// Set if there may be more: the partition is complete on this side of it.
+    pub(super) cut: Option<Position>,
+}
+
+/// Work that a read may do in place.
+pub(super) struct Budget {
+    rows_left: Option<usize>,
+}
+
+impl Budget {
+    pub(super) fn new(in_place: bool) -> Self {
+        Self { rows_left: in_place.then_some(MEMORY_ONLY_ROWS_MAX) }
+    }
+
+    pub(super) fn spend(&mut self) -> Result<(), ReadError> {
+        match &mut self.rows_left {
+            None => Ok(()),
+            Some(0) => Err(ReadError::NeedsDisk),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Reads a partition from a view; `cursors` are those of the view's SSTables that may hold it, newest first.
+pub(super) fn gather(
+    view: &TableView,
+    cursors: &mut [TableCursor],
+    want: &Want<'_>,
+    budget: &mut Budget,
+) -> Result<Gathered, ReadError> {
+    let mut window = Window {
+        rows: want.rows.saturating_mul(2).max(MEMTABLE_WINDOW_ROWS_MIN),
+        bytes: want.bytes.clamp(64 * 1024, MEMTABLE_WINDOW_BYTES_MAX),
+    };
+    loop {
+        let (gathered, enough) = gather_window(view, cursors, want, window, budget)?;
+        if enough || gathered.cut.is_none() || window.bytes >= MEMTABLE_WINDOW_BYTES_MAX {
+            return Ok(gathered);
+        }
+        // The memtables' rows were mostly dead. A new attempt, not a continuation: all that one read gives of a partition
+        // is of one moment.
+        window.rows = window.rows.saturating_mul(8);
+        window.bytes = window.bytes.saturating_mul(8).min(MEMTABLE_WINDOW_BYTES_MAX);
+    }
+}
+
+fn gather_window(
+    view: &TableView,
+    cursors: &mut [TableCursor],
+    want: &Want<'_>,
+    window: Window,
+    budget: &mut Budget,
+) -> Result<(Gathered, bool), ReadError> {
+    let mut head = Partition::default();
+    let mut sources = Vec::new();
+    for memtable in &view.memtables {
+        if let Some(part) = memtable.read(want.key, want.slices, want.reversed, window) {
+            head.merge_owned(part.head);
+            if !part.rows.is_empty() || part.cut {
+                sources.push(RowSource::Memory { rows: part.rows.into_iter(), cut: part.cut });
+            }
+        }
+    }
+    table_sources(view.truncated, cursors, want, &mut head, &mut sources)?;
+    if let Some(truncated) = view.truncated {
+        head.drop_up_to(truncated);
+    }
+    let mut merger = RowMerger::new(sources, want.reversed, view.truncated);
+    let mut partition = Partition::default();
+    let (mut live, mut bytes) = (0, 0);
+    let mut last = None;
+    let (cut, enough) = loop {
+        let enough = live >= want.rows || bytes >= want.bytes;
+        match merger.next(&head, cursors)? {
+            MergedRow::End => break (None, true),
+            MergedRow::Cut => break (last, enough),
+            MergedRow::Row(..) | MergedRow::Gone(_) if enough => break (last, true),
+            MergedRow::Gone(key) => last = Some(key),
+            MergedRow::Row(key, row) => {
+                live += usize::from(row.is_live(want.now));
+                bytes += key.0.len() + row_bytes(&row);
+                last = Some(key.clone());
+                partition.rows.insert(key, row);
+            }
+        }
+        budget.spend()?;
+    };
+    partition.deletion = head.deletion;
+    partition.static_row = head.static_row;
+    partition.range_tombstones = head.range_tombstones;
+    partition.restrict(want.slices);
+    let cut = cut.map(|key| if want.reversed { Position::before(&key.0) } else { Position::after(&key.0) });
+    if let Some(cut) = &cut {
+        let kept = if want.reversed { (cut.clone(), Position::END) } else { (Position::START, cut.clone()) };
+        partition.restrict(&[kept]);
+    }
+    Ok((Gathered { partition, cut }, enough))
+}
+
+/// Adds the SSTables that hold something of the partition, newest first, until older ones cannot matter.
+fn table_sources(
+    truncated: Option<Timestamp>,
+    cursors: &mut [TableCursor],
+    want: &Want<'_>,
+    head: &mut Partition,
+    sources: &mut Vec<RowSource>,
+) -> Result<(), ReadError> {
+    for (index, cursor) in cursors.iter_mut().enumerate() {
+        let stats = &cursor.table().stats;
+        let covered_to = head.deletion.map(|deletion| deletion.timestamp).max(truncated);
+        if covered_to.is_some_and(|covered_to| stats.timestamp_max <= covered_to.0) {
+            continue;
+        }
+        let rows_possible = stats.rows > 0
+            && want.slices.iter().any(|(start, end)| start.0 <= stats.clustering_max && end.0 > stats.clustering_min);
+        if !rows_possible && !stats.has_heads {
+            continue;
+        }
+        if !cursor.table().may_contain(want.key.token.0, &want.key.key.0) {
+            continue;
+        }
+        let Some(found) = cursor.head(want.key)? else { continue };
+        head.merge_owned(found);
+        if rows_possible {
+            let rows = crate::sstable::RowCursor::new(want.key.clone(), want.slices, want.reversed);
+            sources.push(RowSource::Table { cursor: index, rows });
+        }
+    }
+    Ok(())
+}
+
+/// About how many bytes a row takes encoded.
+fn row_bytes(row: &Row) -> usize {
+    let columns = row.columns.iter().map(|(_, data)| match data {
+        ColumnData::Simple(cell) => cell.value_len() + 14,
+        ColumnData::Complex { cells, .. } => {
+            20 + cells.iter().map(|(path, cell)| path.len() + cell.value_len() + 14).sum::<usize>()
+        }
+    });
+    20 + columns.sum::<usize>()
+}
