@@ -211,3 +211,54 @@ impl PartitionKey {
         if offset == self.0.len() { Ok(components) } else { Err(malformed(offset)) }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_component_stands_bare_and_several_are_composite() {
+        let parts = [Bytes::from_static(b"ab"), Bytes::new()];
+        let bare = PartitionKey::from_components(&parts[..1]).unwrap();
+        assert_eq!(bare.0, "ab");
+        assert_eq!(bare.components(1).unwrap(), parts[..1]);
+        let composite = PartitionKey::from_components(&parts).unwrap();
+        assert_eq!(composite.0.as_ref(), b"\0\x02ab\0\0\0\0");
+        assert_eq!(composite.components(2).unwrap(), parts);
+    }
+
+    #[test]
+    fn impossible_keys_are_refused() {
+        assert_eq!(PartitionKey::from_components(&[Bytes::new()]), Err(KeyError::Empty));
+        assert_eq!(PartitionKey::from_components(&[]), Err(KeyError::Empty));
+        let long = Bytes::from(vec![1; limits::PARTITION_KEY_BYTES_MAX]);
+        assert!(PartitionKey::from_components(std::slice::from_ref(&long)).is_ok());
+        assert!(matches!(PartitionKey::from_components(&[long.clone(), long]), Err(KeyError::TooLong { .. })));
+        let composite = PartitionKey(Bytes::from_static(b"\0\x02ab\0\0\0\0"));
+        assert!(composite.components(3).is_err());
+        for length in 0..composite.0.len() {
+            assert!(PartitionKey(composite.0.slice(..length)).components(2).is_err());
+        }
+    }
+
+    #[test]
+    fn unwrapped_ranges_hold_the_same_tokens() {
+        let edges = [i64::MIN, i64::MIN + 1, -5, 0, 5, i64::MAX - 1, i64::MAX];
+        for (start, end) in edges.iter().flat_map(|start| edges.iter().map(move |end| (Token(*start), Token(*end)))) {
+            let range = TokenRange { start, end };
+            let parts = range.unwrapped();
+            for token in
+                edges.iter().flat_map(|edge| [edge.saturating_sub(1), *edge, edge.saturating_add(1)]).map(Token)
+            {
+                // No key has the smallest token.
+                if token == Token::MIN {
+                    continue;
+                }
+                let within =
+                    parts.iter().filter(|(after, last)| after.is_none_or(|after| token > after) && token <= *last);
+                assert_eq!(within.count(), usize::from(range.contains(token)), "{token} in {range:?}: {parts:?}");
+            }
+        }
+    }
+}

@@ -74,3 +74,22 @@ impl HybridClock {
         self.last.fetch_max(timestamp.0, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_only_goes_forward() {
+        let clock = HybridClock::default();
+        assert_eq!(clock.next(100), Timestamp(100));
+        assert_eq!(clock.next(100), Timestamp(101));
+        assert_eq!(clock.next(50), Timestamp(102));
+        clock.observe(Timestamp(500));
+        clock.observe(Timestamp(400));
+        assert_eq!(clock.next(103), Timestamp(501));
+        assert_eq!(clock.next(1000), Timestamp(1000));
+        clock.observe(Timestamp(i64::MAX));
+        assert_eq!(clock.next(1), Timestamp(i64::MAX));
+    }
+}
