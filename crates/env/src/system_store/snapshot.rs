@@ -17,8 +17,11 @@ const MAGIC: &[u8; 8] = b"QUORATES";
 const VERSION: u32 = 1;
 const CHECK_BYTES: usize = 8;
 
+/// A store's content.
+pub type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// The file's bytes.
-pub fn encode(entries: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
+pub fn encode(entries: &Entries) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&(entries.len() as u32).to_le_bytes());
@@ -33,7 +36,7 @@ pub fn encode(entries: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
 }
 
 /// What the file says, or the rule that its bytes break.
-pub fn decode(bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, &'static str> {
+pub fn decode(bytes: &[u8]) -> Result<Entries, &'static str> {
     let body_len = bytes.len().checked_sub(CHECK_BYTES).ok_or("the file is shorter than its checksum")?;
     let (body, check) = bytes.split_at(body_len);
     if fnv1a(body).to_le_bytes() != check {
@@ -46,7 +49,7 @@ pub fn decode(bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, &'static str> 
     if take_u32(&mut rest)? != VERSION {
         return Err("the format's version is unknown");
     }
-    let mut entries = BTreeMap::new();
+    let mut entries = Entries::new();
     for _ in 0..take_u32(&mut rest)? {
         let (key_len, value_len) = (take_u32(&mut rest)?, take_u32(&mut rest)?);
         let key = take(&mut rest, key_len as usize)?.to_vec();
