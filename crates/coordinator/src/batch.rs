@@ -196,7 +196,3 @@ impl BatchMachine {
         self.parts.iter().for_each(WriteMachine::check);
     }
 }
-
-#[cfg(test)]
-#[path = "batch_tests.rs"]
-mod tests;

@@ -1,1 +1,130 @@
+use std::sync::Arc;
 
+use quorate_model::{Epoch, NodeId};
+
+use super::*;
+use crate::plan::{PlanInput, ReplicaView, ReplicationFactors};
+
+fn node(index: usize) -> NodeId {
+    NodeId::from_u128(index as u128)
+}
+
+/// Nodes 0 to 3 are in `a` (the local one), 4 to 7 in `b`.
+fn plan(factors: ReplicationFactors, current: &[usize], next: Option<&[usize]>, dead: &[usize]) -> ReplicaPlan {
+    let current: Vec<NodeId> = current.iter().map(|index| node(*index)).collect();
+    let next: Option<Vec<NodeId>> = next.map(|next| next.iter().map(|index| node(*index)).collect());
+    let input = PlanInput {
+        epoch: Epoch(1),
+        factors: Arc::new(factors),
+        local_datacenter: "a".into(),
+        current: &current,
+        next: next.as_deref(),
+        read_from_next: false,
+    };
+    ReplicaPlan::new(input, |id| {
+        let index = (0..8).find(|index| node(*index) == id).unwrap();
+        ReplicaView {
+            node: id,
+            datacenter: if index < 4 { "a".into() } else { "b".into() },
+            rack: "r".into(),
+            alive: !dead.contains(&index),
+            is_local: index == 0,
+            latency_us: 0,
+        }
+    })
+    .unwrap()
+}
+
+fn network(a: u32, b: u32) -> ReplicationFactors {
+    ReplicationFactors::network(vec![("a".into(), a), ("b".into(), b)])
+}
+
+/// What a write finds: enough alive, or `(required, alive)` of the refusal.
+fn verdict(plan: &ReplicaPlan, level: Consistency) -> Result<u32, (u32, u32)> {
+    let requirement = Requirement::for_write(level, plan).unwrap();
+    match requirement.check_alive(plan.alive()) {
+        Ok(()) => Ok(requirement.required()),
+        Err(RequestError::Unavailable { consistency, required, alive }) => {
+            assert_eq!(consistency, level);
+            Err((required, alive))
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+type Case<'a> = (ReplicationFactors, &'a [usize], &'a [usize], Consistency, Result<u32, (u32, u32)>);
+
+#[test]
+fn levels_count_as_cassandra_counts() {
+    use Consistency::*;
+    let simple = ReplicationFactors::simple;
+    let both = [0, 1, 2, 4, 5, 6];
+    #[rustfmt::skip]
+    let cases: Vec<Case> = vec![
+        // factors, replicas, dead, level, required or (required, alive)
+        (simple(3), &[0, 1, 2], &[], One, Ok(1)),
+        (simple(3), &[0, 1, 2], &[0, 1, 2], One, Err((1, 0))),
+        (simple(3), &[0, 1, 2], &[0, 1, 2], Any, Ok(1)),
+        (simple(3), &[0, 1, 2], &[2], Two, Ok(2)),
+        (simple(3), &[0, 1, 2], &[2], Three, Err((3, 2))),
+        (simple(3), &[0, 1, 2], &[2], Quorum, Ok(2)),
+        (simple(3), &[0, 1, 2], &[1, 2], Quorum, Err((2, 1))),
+        (simple(3), &[0, 1, 2], &[2], All, Err((3, 2))),
+        (simple(3), &[0, 1, 2], &[], All, Ok(3)),
+        // A quorum is one of the replication factor, not of the nodes that there are.
+        (simple(3), &[0], &[], Quorum, Err((2, 1))),
+        (simple(3), &[0], &[], All, Err((3, 1))),
+        (simple(4), &[0, 1, 2, 3], &[2, 3], Quorum, Err((3, 2))),
+        (simple(5), &[0, 1, 2, 3, 4], &[3, 4], Quorum, Ok(3)),
+        // Without a strategy that knows data centres, the local levels count local replicas against the whole factor.
+        (simple(3), &[0, 1, 4], &[], LocalQuorum, Ok(2)),
+        (simple(3), &[0, 4, 5], &[], LocalQuorum, Err((2, 1))),
+        (simple(3), &[0, 4, 5], &[5], EachQuorum, Ok(2)),
+        (simple(3), &[4, 5, 6], &[], LocalOne, Err((1, 0))),
+        (network(3, 3), &both, &[], LocalQuorum, Ok(2)),
+        (network(3, 3), &both, &[1, 2], LocalQuorum, Err((2, 1))),
+        (network(3, 3), &both, &[4, 5, 6], LocalQuorum, Ok(2)),
+        (network(3, 3), &both, &[0, 1, 2], LocalOne, Err((1, 0))),
+        (network(3, 3), &both, &[0, 1, 2], One, Ok(1)),
+        (network(3, 3), &both, &[], EachQuorum, Ok(4)),
+        (network(3, 3), &both, &[6], EachQuorum, Ok(4)),
+        (network(3, 3), &both, &[5, 6], EachQuorum, Err((2, 1))),
+        (network(3, 3), &both, &[4, 5, 6], Quorum, Err((4, 3))),
+        (network(3, 3), &both, &[5, 6], Quorum, Ok(4)),
+        (network(0, 3), &[4, 5, 6], &[], LocalQuorum, Err((1, 0))),
+    ];
+    for (factors, replicas, dead, level, expected) in cases {
+        let plan = plan(factors.clone(), replicas, None, dead);
+        assert_eq!(verdict(&plan, level), expected, "{factors:?} {replicas:?} dead {dead:?} {level}");
+    }
+}
+
+#[test]
+fn a_moving_range_meets_the_level_in_both_sets() {
+    let plan = plan(ReplicationFactors::simple(3), &[0, 1, 2], Some(&[1, 2, 3]), &[]);
+    let requirement = Requirement::for_write(Consistency::Quorum, &plan).unwrap();
+    for (acked, satisfied) in [
+        (&[0usize, 1] as &[usize], false),
+        (&[1, 2], true),
+        (&[0, 1, 3], true),
+        (&[2, 3], false),
+        (&[0, 3], false),
+        (&[0, 1, 2], true),
+    ] {
+        let acked = acked.iter().map(|index| plan.index_of(node(*index)).unwrap()).collect();
+        assert_eq!(requirement.is_satisfied(acked), satisfied, "{acked:?}");
+        assert!(satisfied || requirement.received(acked) < requirement.required());
+    }
+    let read = Requirement::for_read(Consistency::Quorum, &plan).unwrap();
+    assert_eq!(read.quotas().len(), 1, "reads are of one set");
+}
+
+#[test]
+fn levels_that_make_no_sense_are_refused() {
+    let plan = plan(ReplicationFactors::simple(3), &[0, 1, 2], None, &[]);
+    assert!(Requirement::for_read(Consistency::Any, &plan).is_err());
+    for level in [Consistency::Serial, Consistency::LocalSerial] {
+        assert!(Requirement::for_read(level, &plan).is_err());
+        assert!(Requirement::for_write(level, &plan).is_err());
+    }
+}

@@ -9,8 +9,8 @@
 //! does not know where a plan comes from.
 //!
 //! **Invariants.**
-//! - Every machine says `Done` exactly once and `Finished` exactly once, the latter not after its deadline by more than
-//!   the driver's own delay.
+//! - Every machine says `Done` exactly once, at its deadline at the latest; writes go on until `Finished`, which is said
+//!   once too, so that late replicas get their hints.
 //! - Acknowledgements and answers count only for replicas of the plan; hints only for `ANY`. While a range moves, a
 //!   write meets its level among the old owners and among the new ones.
 //! - An error says what is known: `Unavailable` and `Overloaded` are given only if no replica applied the write, and
@@ -33,6 +33,7 @@ pub mod message;
 pub mod plan;
 pub mod read;
 pub mod reconcile;
+pub mod request;
 pub mod scan;
 pub mod write;
 
@@ -45,6 +46,8 @@ pub use message::{
     EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope, ResponseEnvelope,
 };
 pub use plan::{PlanInput, ReplicaMask, ReplicaPlan, ReplicaView, ReplicationFactors};
-pub use read::{ReadInput, ReadMachine, ReadOutput, ReadRepair, ReadRequest, Tag};
+pub use read::ReadMachine;
+pub use reconcile::Continuation;
+pub use request::{ReadInput, ReadOutput, ReadRepair, ReadRequest, ReadStats, Tag};
 pub use scan::{ScanMachine, ScanRange};
 pub use write::{WriteInput, WriteMachine, WriteOutput, WriteRequest};

@@ -7,104 +7,17 @@
 //! goes on where the merge ends to be certain. A replica that is slow, fails or is lost is replaced by another one.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use quorate_env::Instant;
 use quorate_model::request::RequestError;
-use quorate_model::{Consistency, Epoch, Mutation, NodeId, ReadCommand, ReadResponse, ReadTarget, Resume};
+use quorate_model::{Mutation, NodeId, ReadCommand, ReadResponse, ReadTarget, Resume};
 
 use crate::levels::Requirement;
 use crate::limits;
 use crate::message::{EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, digest};
 use crate::plan::{ReplicaMask, ReplicaPlan};
 use crate::reconcile::{self, Merged, Page};
-
-/// Names one request to a replica within its machine, so that late answers to earlier ones are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag(pub u64);
-
-/// Whether stale replicas are mended before a read is answered (the table's `read_repair`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ReadRepair {
-    /// Yes: quorum reads never go back in time.
-    #[default]
-    Blocking,
-    /// No: a partition's mutations stay atomic.
-    None,
-}
-
-/// What is to be read.
-#[derive(Clone, Debug)]
-pub struct ReadRequest {
-    /// The client's command.
-    pub command: ReadCommand,
-    /// Live rows that earlier pages gave of the partition in whose midst the command begins; 0 if it does not, or if
-    /// there is no per-partition limit.
-    pub counted_before: u32,
-    /// How many replicas must answer.
-    pub consistency: Consistency,
-    /// When to give up.
-    pub deadline: Instant,
-    /// After how long to ask one more replica; `None` for never.
-    pub speculative_delay: Option<Duration>,
-    /// Whether to mend stale replicas first.
-    pub read_repair: ReadRepair,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum ReadInput {
-    /// A replica answered.
-    Response {
-        /// Who.
-        node: NodeId,
-        /// The request's tag, from [`ReadOutput::Send`].
-        tag: Tag,
-        /// What.
-        response: ReplicaResponse,
-    },
-    /// The connection to a node broke.
-    LinkDown {
-        /// Which.
-        node: NodeId,
-    },
-    /// Time has passed.
-    Tick,
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ReadOutput {
-    /// Send this to a replica (or execute it here, if it is this node).
-    Send {
-        /// To whom.
-        to: NodeId,
-        /// To be given back with the answer.
-        tag: Tag,
-        /// What.
-        request: ReplicaRequest,
-    },
-    /// A replica knows a newer ring: fetch it and call `replan`.
-    Replan {
-        /// The replica's epoch.
-        known: Epoch,
-    },
-    /// The answer; said once, last.
-    Done(Result<ReadResponse, RequestError>),
-}
-
-/// What a read took, for metrics and traces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct ReadStats {
-    /// Requests sent because others were slow.
-    pub speculative: u32,
-    /// Times that replicas disagreed.
-    pub mismatches: u32,
-    /// Mutations sent to stale replicas.
-    pub repairs: u32,
-    /// Rounds after the first, to make up for deleted rows.
-    pub short_reads: u32,
-}
+use crate::request::{ReadInput, ReadOutput, ReadRepair, ReadRequest, ReadStats, Tag};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -171,7 +84,7 @@ impl ReadMachine {
     ) -> Self {
         let mut machine = Self {
             round: Round::new(request.command.clone(), false, None),
-            page: Page::new(request.command.clone(), request.counted_before),
+            page: Page::new(request.command.clone(), request.resume.clone()),
             requirement: Requirement::none(request.consistency),
             candidates: Vec::new(),
             state: State::AwaitingPlan,
@@ -232,10 +145,18 @@ impl ReadMachine {
                 self.failed = ReplicaMask::EMPTY;
                 self.misses.clear();
                 self.rounds = 0;
-                self.page = Page::new(self.request.command.clone(), self.request.counted_before);
-                let command = self.for_replicas(self.request.command.clone());
-                self.begin_round(command, false, now);
-                self.advance(now, out);
+                self.page = Page::new(self.request.command.clone(), self.request.resume.clone());
+                let command = match &self.request.resume {
+                    Some(resume) => self.command_from(&resume.place, self.request.command.row_limit),
+                    None => Some(self.for_replicas(self.request.command.clone())),
+                };
+                match command {
+                    Some(command) => {
+                        self.begin_round(command, false, now);
+                        self.advance(now, out);
+                    }
+                    None => self.finish(Ok(ReadResponse::default()), out),
+                }
             }
         }
     }
@@ -286,6 +207,8 @@ impl ReadMachine {
     /// A replica that will not answer is not asked again.
     fn miss(&mut self, index: usize, failure: Option<ReplicaFailure>) {
         self.in_flight.retain(|_, (asked, _)| *asked != index);
+        // Its digest is of no use if its data cannot be had.
+        self.round.digests.retain(|(other, _)| *other != index);
         if !self.failed.contains(index) {
             self.failed.insert(index);
             self.misses.push((self.plan.replica(index).node, failure));
@@ -410,7 +333,7 @@ impl ReadMachine {
         };
         if agreed {
             let (_, response) = self.round.data.swap_remove(0);
-            if self.rounds == 0 && !self.round.full && self.request.counted_before == 0 {
+            if self.rounds == 0 && !self.round.full && self.is_cut_alike() {
                 // All were cut by the client's own limits: this is the page.
                 return self.finish(Ok(self.page.clone().whole(response)), out);
             }
@@ -445,6 +368,11 @@ impl ReadMachine {
                 }
             }
         }
+    }
+
+    /// Whether the first round's command makes replicas cut as the client's own command says.
+    fn is_cut_alike(&self) -> bool {
+        self.request.resume.is_none() || self.request.command.per_partition_limit == u32::MAX
     }
 
     fn counted_before_round(&self) -> u32 {
@@ -499,7 +427,10 @@ impl ReadMachine {
     ) {
         let full = self.page.add(partitions, frontier.as_ref());
         let frontier = self.page.skip_full_partition(frontier);
-        let next = frontier.as_ref().filter(|_| !full).and_then(|place| self.command_from(place));
+        let next = frontier
+            .as_ref()
+            .filter(|_| !full)
+            .and_then(|place| self.command_from(place, self.page.rows_left().max(limits::SHORT_READ_ROWS_MIN)));
         let current = &self.round.command;
         match next {
             Some(next)
@@ -511,7 +442,7 @@ impl ReadMachine {
                 self.begin_round(next, true, now);
             }
             _ => {
-                let empty = Page::new(self.request.command.clone(), 0);
+                let empty = Page::new(self.request.command.clone(), None);
                 let page = std::mem::replace(&mut self.page, empty);
                 self.finish(Ok(page.finish(frontier)), out);
             }
@@ -519,8 +450,8 @@ impl ReadMachine {
     }
 
     /// The rest of the command, from this place on; `None` if there is none.
-    fn command_from(&self, place: &Resume) -> Option<ReadCommand> {
-        let mut command = self.request.command.clone();
+    fn command_from(&self, place: &Resume, row_limit: u32) -> Option<ReadCommand> {
+        let mut command = ReadCommand { row_limit, ..self.request.command.clone() };
         match &mut command.target {
             ReadTarget::Partition(_) => {
                 command.slices = self.request.command.slices_from(place);
@@ -530,7 +461,6 @@ impl ReadMachine {
             }
             ReadTarget::Range { from, .. } => *from = Some(place.clone()),
         }
-        command.row_limit = self.page.rows_left().max(limits::SHORT_READ_ROWS_MIN);
         Some(self.for_replicas(command))
     }
 
@@ -540,8 +470,7 @@ impl ReadMachine {
             && command.per_partition_limit != u32::MAX
         {
             let left = command.per_partition_limit.saturating_sub(self.page.counted_of(key));
-            command.row_limit = command.row_limit.min(left.max(limits::SHORT_READ_ROWS_MIN));
-            command.row_limit = if self.rounds == 0 { command.row_limit.min(left) } else { command.row_limit };
+            command.row_limit = command.row_limit.min(left);
             command.per_partition_limit = u32::MAX;
         }
         command

@@ -10,7 +10,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use quorate_model::read::LimitCounter;
-use quorate_model::{DecoratedKey, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Resume};
+use quorate_model::read::Resume;
+use quorate_model::{DecoratedKey, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Seconds};
 
 /// Compares two places in read order: the one that is reached first is less.
 pub fn compare_places(a: &Resume, b: &Resume, reversed: bool) -> Ordering {
@@ -112,7 +113,7 @@ fn partition_stop(command: &ReadCommand, responses: &[&ReadResponse], key: &Deco
 /// Whether the command begins in the midst of this partition.
 fn is_resumed(command: &ReadCommand, key: &DecoratedKey) -> bool {
     match &command.target {
-        ReadTarget::Partition(_) => true,
+        ReadTarget::Partition(_) => false,
         ReadTarget::Range { from, .. } => from.as_ref().is_some_and(|from| from.key == *key),
     }
 }
@@ -134,20 +135,44 @@ pub fn lacking(command: &ReadCommand, merged: &Merged, response: &ReadResponse) 
     lacking
 }
 
+/// Where a page goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continuation {
+    /// Where the page before it stopped.
+    pub place: Resume,
+    /// Live rows of that partition that all pages before it gave.
+    pub rows_given: u32,
+}
+
+impl Continuation {
+    /// What follows a page; `None` if it was the last one. `before` is the page's own beginning.
+    pub fn after(before: Option<&Self>, page: &ReadResponse, now: Seconds) -> Option<Self> {
+        let place = page.stopped_at.clone()?;
+        let earlier = before.filter(|before| before.place.key == place.key).map_or(0, |before| before.rows_given);
+        let here = page.partitions.last().filter(|(key, _)| *key == place.key);
+        let rows_given = earlier.saturating_add(here.map_or(0, |(_, partition)| live_rows(partition, now)));
+        Some(Self { place, rows_given })
+    }
+}
+
+fn live_rows(partition: &Partition, now: Seconds) -> u32 {
+    u32::try_from(partition.live_row_count(now)).unwrap_or(u32::MAX)
+}
+
 /// Fills a page: cuts what comes in, in read order, by the limits of the client's command, over any number of rounds.
 #[derive(Clone, Debug)]
 pub struct Page {
     command: ReadCommand,
-    counted_before: u32,
+    resume: Option<Continuation>,
     counter: LimitCounter,
     response: ReadResponse,
 }
 
 impl Page {
-    /// An empty page. See [`merge`] for `counted_before`.
-    pub fn new(command: ReadCommand, counted_before: u32) -> Self {
+    /// An empty page of the client's whole command.
+    pub fn new(command: ReadCommand, resume: Option<Continuation>) -> Self {
         let counter = LimitCounter::new(&command);
-        Self { command, counted_before, counter, response: ReadResponse::default() }
+        Self { command, resume, counter, response: ReadResponse::default() }
     }
 
     /// Live rows that still fit.
@@ -155,12 +180,13 @@ impl Page {
         self.counter.rows_left()
     }
 
-    /// Live rows counted of this partition so far, earlier pages included.
+    /// Live rows given of this partition so far, earlier pages included.
     pub fn counted_of(&self, key: &DecoratedKey) -> u32 {
-        let before = if is_resumed(&self.command, key) { self.counted_before } else { 0 };
+        let before = self.resume.as_ref().filter(|resume| resume.place.key == *key);
         let here = self.response.partitions.last().filter(|(last, _)| last == key);
-        let here = here.map_or(0, |(_, partition)| partition.live_row_count(self.command.now));
-        before.saturating_add(u32::try_from(here).unwrap_or(u32::MAX))
+        before
+            .map_or(0, |before| before.rows_given)
+            .saturating_add(here.map_or(0, |(_, partition)| live_rows(partition, self.command.now)))
     }
 
     /// Adds what was read, complete up to `frontier`. Returns whether the page is full.
@@ -170,33 +196,26 @@ impl Page {
         frontier: Option<&Resume>,
     ) -> bool {
         for (key, partition) in partitions {
-            if partition.is_empty() {
+            let counted = self.counted_of(&key);
+            if partition.is_empty() || counted >= self.command.per_partition_limit {
                 continue;
             }
             let unfinished = frontier.filter(|place| place.key == key && place.position.is_some());
-            let counted = self.counted_of(&key);
-            if counted >= self.command.per_partition_limit {
-                continue;
-            }
             let mut command = self.command.clone();
             if command.per_partition_limit != u32::MAX {
                 command.per_partition_limit -= counted;
             }
-            let begun = counted > 0 || (is_resumed(&command, &key) && self.begins_within());
-            if let Some(position) = unfinished.and_then(|place| place.position.as_ref()) {
-                // Its static row may yet turn out not to stand alone.
-                command.slices = vec![side_of(position, command.reversed)];
-            } else if begun && !command.slices.is_empty() {
+            if unfinished.is_some() || counted > 0 {
+                // Its static row does not stand alone, or that is not known yet: it is not to be counted as a row.
                 command.slices = Vec::from([(Position::START, Position::START), (Position::START, Position::END)]);
             }
             let limited = command.limit_partition(&mut self.counter, &key, partition);
-            let full = limited.partition.live_row_count(command.now)
-                >= usize::try_from(command.per_partition_limit).unwrap_or(usize::MAX);
+            let partition_full = live_rows(&limited.partition, command.now) >= command.per_partition_limit;
             self.append(key, limited.partition);
             if let Some(mut stopped) = limited.stopped {
                 if let Some(place) = unfinished
                     && stopped.position.is_none()
-                    && !full
+                    && !partition_full
                 {
                     stopped.position.clone_from(&place.position);
                 }
@@ -215,17 +234,6 @@ impl Page {
         }
     }
 
-    /// Whether the page begins in the midst of a partition.
-    fn begins_within(&self) -> bool {
-        match &self.command.target {
-            ReadTarget::Partition(_) => {
-                self.command.slices.first().is_some_and(|(start, _)| *start != Position::START)
-                    || self.command.slices.last().is_some_and(|(_, end)| *end != Position::END)
-            }
-            ReadTarget::Range { from, .. } => from.as_ref().is_some_and(|from| from.position.is_some()),
-        }
-    }
-
     /// A place within a partition that has given all the rows it may is a place behind that partition.
     pub fn skip_full_partition(&self, place: Option<Resume>) -> Option<Resume> {
         place.map(|mut place| {
@@ -236,35 +244,36 @@ impl Page {
         })
     }
 
-    /// The page that one answer, cut by this page's own command, makes as it stands. Not for a page with rows counted
-    /// before.
+    /// The page that one answer makes as it stands, if it was cut by this page's own limits. Not for a page that begins
+    /// within a partition and has a per-partition limit: the replica could not know how many rows were given before.
     pub fn whole(mut self, response: ReadResponse) -> ReadResponse {
-        assert_eq!(self.counted_before, 0, "the replica could not know of rows counted before");
         let frontier = response.stopped_at;
         self.response.partitions = response.partitions;
         self.finish(frontier)
     }
 
-    /// The page as it stands; `frontier` is from where to go on if it is not full.
+    /// The page as it stands; `frontier` is from where to go on if it is not full. Partitions that make no row of the
+    /// result are left out: one without live rows is in the page only if its static row is to be shown as a row.
     pub fn finish(mut self, frontier: Option<Resume>) -> ReadResponse {
         let stopped_at = self.response.stopped_at.take().or(frontier);
-        self.response.stopped_at = self.skip_full_partition(stopped_at);
+        let mut stopped_at = self.skip_full_partition(stopped_at);
         if let ReadTarget::Partition(_) = &self.command.target {
-            let command = &self.command;
             // Behind the last row of the only partition there is nothing to go on with.
-            self.response.stopped_at.take_if(|place| command.slices_from(place).is_empty());
+            stopped_at.take_if(|place| self.command.slices_from(place).is_empty());
         }
-        if self.begins_within() {
-            let (command, now) = (&self.command, self.command.now);
-            // An earlier page gave its rows, or rows were asked for of which there are none: its static row is no row.
-            self.response
-                .partitions
-                .retain(|(key, partition)| !is_resumed(command, key) || partition.live_row_count(now) > 0);
-        }
+        let statics_count = match self.command.slices.as_slice() {
+            [] => true,
+            [(start, end)] => *start == Position::START && *end == Position::END,
+            _ => false,
+        };
+        let (now, resume) = (self.command.now, &self.resume);
+        self.response.partitions.retain(|(key, partition)| {
+            let unfinished = stopped_at.as_ref().is_some_and(|place| place.key == *key && place.position.is_some());
+            let given = resume.as_ref().is_some_and(|resume| resume.place.key == *key && resume.rows_given > 0);
+            partition.rows.values().any(|row| row.is_live(now))
+                || (statics_count && !unfinished && !given && partition.static_is_live(now))
+        });
+        self.response.stopped_at = stopped_at;
         self.response
     }
 }
-
-#[cfg(test)]
-#[path = "reconcile_tests.rs"]
-mod tests;

@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 
 use quorate_env::Instant;
 use quorate_model::request::RequestError;
-use quorate_model::{ReadCommand, ReadResponse, ReadTarget, Resume, Token};
+use quorate_model::{ReadResponse, ReadTarget, Resume, Token};
 
 use crate::limits;
 use crate::plan::ReplicaPlan;
-use crate::read::{ReadInput, ReadMachine, ReadOutput, ReadRequest, ReadStats, Tag};
-use crate::reconcile::Page;
+use crate::read::ReadMachine;
+use crate::reconcile::{Continuation, Page};
+use crate::request::{ReadInput, ReadOutput, ReadRequest, ReadStats, Tag};
 
 /// A range of tokens, not wrapping, and its replicas.
 #[derive(Clone, Debug)]
@@ -58,8 +59,8 @@ impl ScanMachine {
     /// is left out, and neighbours with the same replicas are read as one.
     pub fn start(request: ReadRequest, ranges: Vec<ScanRange>, now: Instant, out: &mut Vec<ReadOutput>) -> Self {
         let mut machine = Self {
-            page: Page::new(request.command.clone(), request.counted_before),
-            waiting: clip(&request.command, ranges),
+            page: Page::new(request.command.clone(), request.resume.clone()),
+            waiting: clip(&request, ranges),
             request,
             begun: VecDeque::new(),
             first_begun: 0,
@@ -127,12 +128,10 @@ impl ScanMachine {
         self.first_begun += self.begun.len() as u64;
         self.begun.clear();
         self.awaiting_plan = false;
-        let mut command = self.request.command.clone();
-        if let (Some(place), ReadTarget::Range { from, .. }) = (&self.filled_to, &mut command.target) {
-            *from = Some(place.clone());
+        if let Some(place) = &self.filled_to {
+            self.request.resume = Some(Continuation { place: place.clone(), rows_given: 0 });
         }
-        self.waiting = clip(&command, ranges);
-        self.request.command.target = command.target;
+        self.waiting = clip(&self.request, ranges);
         self.advance(now, out);
     }
 
@@ -197,15 +196,14 @@ impl ScanMachine {
         let Some(range) = self.waiting.pop_front() else { return };
         let mut request = self.request.clone();
         request.command.row_limit = self.page.rows_left();
-        request.counted_before = 0;
-        if let ReadTarget::Range { after, last, from } = &mut request.command.target {
+        if let ReadTarget::Range { after, last, .. } = &mut request.command.target {
             (*after, *last) = (range.after, range.last);
-            let within = |place: &Resume| {
-                range.after.is_none_or(|after| place.key.token > after) && place.key.token <= range.last
-            };
-            *from = from.take().filter(within);
-            request.counted_before = from.as_ref().map_or(0, |from| self.page.counted_of(&from.key));
         }
+        let within = |resume: &Continuation| {
+            let token = resume.place.key.token;
+            range.after.is_none_or(|after| token > after) && token <= range.last
+        };
+        request.resume = request.resume.filter(within);
         let first_tag = (self.first_begun + self.begun.len() as u64) * TAGS_OF_RANGE;
         let mut outputs = Vec::new();
         let machine = ReadMachine::start_tagged(request, range.plan, first_tag, now, &mut outputs);
@@ -244,7 +242,7 @@ impl ScanMachine {
     fn finish(&mut self, frontier: Option<Resume>, out: &mut Vec<ReadOutput>) {
         self.done = true;
         self.begun.clear();
-        let empty = Page::new(self.request.command.clone(), 0);
+        let empty = Page::new(self.request.command.clone(), None);
         let page = std::mem::replace(&mut self.page, empty);
         out.push(ReadOutput::Done(Ok(page.finish(frontier))));
     }
@@ -272,14 +270,16 @@ fn add_stats(a: ReadStats, b: ReadStats) -> ReadStats {
 }
 
 /// The parts of the ranges that the command wants, neighbours with the same replicas joined.
-fn clip(command: &ReadCommand, ranges: Vec<ScanRange>) -> VecDeque<ScanRange> {
+fn clip(request: &ReadRequest, ranges: Vec<ScanRange>) -> VecDeque<ScanRange> {
     let mut clipped: VecDeque<ScanRange> = VecDeque::new();
-    let ReadTarget::Range { after: wanted_after, last: wanted_last, from } = &command.target else { return clipped };
+    let ReadTarget::Range { after: wanted_after, last: wanted_last, .. } = &request.command.target else {
+        return clipped;
+    };
     for mut range in ranges {
         range.after = range.after.max(*wanted_after);
         range.last = range.last.min(*wanted_last);
         let is_empty = range.after.is_some_and(|after| after >= range.last);
-        let is_past = from.as_ref().is_some_and(|from| from.key.token > range.last);
+        let is_past = request.resume.as_ref().is_some_and(|resume| resume.place.key.token > range.last);
         if is_empty || is_past {
             continue;
         }
@@ -297,7 +297,3 @@ fn clip(command: &ReadCommand, ranges: Vec<ScanRange>) -> VecDeque<ScanRange> {
 pub fn range_of(tag: Tag) -> u64 {
     tag.0 / TAGS_OF_RANGE
 }
-
-#[cfg(test)]
-#[path = "scan_tests.rs"]
-mod tests;

@@ -12,7 +12,7 @@ use crate::levels::Requirement;
 use crate::limits;
 use crate::message::{EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse};
 use crate::plan::{ReplicaMask, ReplicaPlan};
-use crate::read::Tag;
+use crate::request::Tag;
 
 /// What is to be written.
 #[derive(Clone, Debug)]
@@ -332,7 +332,8 @@ impl WriteMachine {
     }
 
     fn emit_hints(&mut self, out: &mut Vec<WriteOutput>) {
-        if self.hints_allowed {
+        // A newer plan will say who is to have the write at all.
+        if self.hints_allowed && self.state != State::AwaitingPlan {
             for index in self.missed.minus(self.hinted).iter() {
                 self.hinted.insert(index);
                 out.push(WriteOutput::Hint { target: self.plan.replica(index).node });
