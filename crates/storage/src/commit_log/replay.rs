@@ -11,6 +11,9 @@ use super::framed::{
 use super::{COMMIT_LOG_KIND, LogPosition, segment_path};
 use crate::StorageError;
 
+/// Bytes read at once: what one bad place on the medium can cost.
+const READ_BYTES: usize = 64 << 10;
+
 /// A place where records that were durable are gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedRange {
@@ -58,6 +61,8 @@ struct Candidate {
     segment: u64,
     len: u64,
     scan: Scan,
+    /// Whether the disk gave all of it.
+    readable: bool,
 }
 
 /// Reads segments in order; tells what it found.
@@ -89,8 +94,12 @@ impl Replayer<'_, '_> {
             waiting.push(candidate);
         }
         for last in waiting {
-            let (segment, end) = (last.segment, last.scan.end);
+            let (segment, end, readable) = (last.segment, last.scan.end, last.readable);
             let torn = self.deliver(last, false)?;
+            if !readable {
+                // What could not be read may be whole: nothing is written over it.
+                continue;
+            }
             match (torn, end) {
                 (Some(offset), _) | (None, SegmentEnd::Open { offset, .. }) => self.seal(segment, offset)?,
                 (None, SegmentEnd::Sealed) => {}
@@ -104,18 +113,29 @@ impl Replayer<'_, '_> {
         let file = self.disk.open(&path, OpenMode::Read)?;
         let len = file.len()?.min(SEGMENT_BYTES_MAX);
         let mut data = vec![0; len as usize];
-        file.read_at(0, &mut data)?;
+        let mut readable = true;
+        let mut from = 0;
+        for piece in data.chunks_mut(READ_BYTES) {
+            let to = from + piece.len() as u64;
+            // Once more, for what was only a moment's trouble; then the place counts as lost.
+            if file.read_at(from, piece).is_err() && file.read_at(from, piece).is_err() {
+                piece.fill(0);
+                readable = false;
+                self.damage(segment, from, to, "the disk cannot read it");
+            }
+            from = to;
+        }
         let header = SegmentHeader { kind: COMMIT_LOG_KIND, segment, owner: [0; 16] };
         if let Err(problem) = header.verify(&data) {
             self.damage(segment, 0, super::framed::RECORDS_START.min(len), problem);
         }
         self.report.segments += 1;
-        Ok(Candidate { segment, len, scan: Scan::of(&Bytes::from(data), segment) })
+        Ok(Candidate { segment, len, scan: Scan::of(&Bytes::from(data), segment), readable })
     }
 
     /// Delivers a segment's records. Returns where its torn tail begins, if it has one.
     fn deliver(&mut self, candidate: Candidate, later_records: bool) -> Result<Option<u64>, StorageError> {
-        let Candidate { segment, len, scan } = candidate;
+        let Candidate { segment, len, scan, .. } = candidate;
         let proven = if later_records { u64::MAX } else { scan.proven };
         let mut torn: Option<TornTail> = None;
         let tail = |offset| TornTail { path: segment_path(self.dir, segment), offset, records_dropped: 0 };

@@ -256,6 +256,21 @@ fn a_write_that_went_astray_is_never_a_record() {
 }
 
 #[test]
+fn what_the_disk_cannot_read_is_damage_and_is_not_written_over() {
+    let (written, files) = small_log(false);
+    let disk = disk_with(&files);
+    // Every read fails, in the first life alone.
+    disk.set_options(SimDiskOptions { read_errors_ppm: 1_000_000, ..Default::default() });
+    let (log, replayed, report) = open(&disk).unwrap();
+    assert_eq!(replayed, []);
+    assert!(report.damaged.iter().any(|range| range.problem == "the disk cannot read it"));
+    drop(log);
+    disk.set_options(SimDiskOptions::default());
+    let (_, replayed, _) = open(&disk).unwrap();
+    assert_eq!(replayed, written);
+}
+
+#[test]
 fn after_a_failed_sync_nothing_is_taken_until_the_log_is_opened_again() {
     for operation in ["sync", "write"] {
         let disk = disk(3);

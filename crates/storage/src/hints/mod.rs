@@ -18,19 +18,20 @@
 //! drops the hints that were being written.
 
 mod overflow;
+mod read;
 mod recover;
+mod write;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use quorate_env::{Disk, DiskError, DiskFile, OpenMode};
+use quorate_env::{Disk, DiskError, DiskFile};
 use quorate_model::{NodeId, Seconds};
 
 use crate::StorageError;
 use crate::commit_log::framed::{
-    Parsed, RECORDS_START, RecordKind, SEGMENT_BYTES_MAX, SegmentHeader, encode_record, framed_len, parse,
-    payload_check,
+    RECORDS_START, RecordKind, SEGMENT_BYTES_MAX, encode_record, framed_len, payload_check,
 };
 use crate::commit_log::{DamagedRange, create_dir_durably, lock};
 
@@ -115,6 +116,9 @@ pub struct HintOpenReport {
     pub torn: u64,
 }
 
+/// The segment that is being written for each target.
+type OpenFiles = BTreeMap<NodeId, (u64, Arc<dyn DiskFile>)>;
+
 /// The hints of all targets. Shared.
 pub struct HintLog {
     disk: Arc<dyn Disk>,
@@ -122,7 +126,7 @@ pub struct HintLog {
     limits: HintLimits,
     state: Mutex<State>,
     /// Open files of the segments that are being written. Held for as long as files are changed.
-    writer: Mutex<BTreeMap<NodeId, (u64, Arc<dyn DiskFile>)>>,
+    writer: Mutex<OpenFiles>,
 }
 
 #[derive(Default)]
@@ -364,159 +368,11 @@ impl HintLog {
         Ok(())
     }
 
-    fn sync_target(
-        &self,
-        node: NodeId,
-        files: &mut MutexGuard<'_, BTreeMap<NodeId, (u64, Arc<dyn DiskFile>)>>,
-    ) -> Result<(), DiskError> {
-        let mut waiting = match lock(&self.state).targets.get_mut(&node) {
-            Some(entry) => std::mem::take(&mut entry.waiting),
-            None => return Ok(()),
-        };
-        while let Some(chunk) = waiting.pop_front() {
-            let result = self.write_chunk(node, &chunk, files);
-            let mut state = lock(&self.state);
-            state.unsynced_bytes = state.unsynced_bytes.saturating_sub(chunk.bytes.len() as u64);
-            let Some(entry) = state.targets.get_mut(&node) else { return result };
-            match &result {
-                Ok(()) => {
-                    let end = chunk.start.offset + chunk.bytes.len() as u64;
-                    let summary = entry.segments.entry(chunk.start.segment).or_default();
-                    summary.merge(&chunk.summary);
-                    summary.end = end;
-                }
-                Err(error) if error.is_no_space() => {
-                    // Dropped, with whatever waits behind in the same segment; the next hint begins a new one.
-                    let mut rest: Vec<Chunk> = waiting.drain(..).collect();
-                    rest.extend(entry.waiting.drain(..));
-                    let bytes: u64 = rest.iter().map(|chunk| chunk.bytes.len() as u64).sum();
-                    let count: u64 = rest.iter().map(|chunk| chunk.summary.count).sum();
-                    entry.mark(count + chunk.summary.count);
-                    entry.next_segment();
-                    state.unsynced_bytes = state.unsynced_bytes.saturating_sub(bytes);
-                    drop(state);
-                    self.cut(node, chunk.start, files);
-                    return result;
-                }
-                Err(_) => return result,
-            }
-        }
-        self.save_mark(node)
-    }
-
-    fn write_chunk(
-        &self,
-        node: NodeId,
-        chunk: &Chunk,
-        files: &mut BTreeMap<NodeId, (u64, Arc<dyn DiskFile>)>,
-    ) -> Result<(), DiskError> {
-        let dir = target_dir(&self.dir, node);
-        let HintPosition { segment, offset } = chunk.start;
-        if offset > RECORDS_START {
-            let file = match files.get(&node) {
-                Some((open, file)) if *open == segment => Arc::clone(file),
-                _ => self.disk.open(&segment_path(&dir, segment), OpenMode::ReadWrite)?,
-            };
-            file.write_at(offset, &chunk.bytes)?;
-            return file.sync();
-        }
-        create_dir_durably(&self.disk, &dir)?;
-        let file = self.disk.open(&segment_path(&dir, segment), OpenMode::CreateNew)?;
-        files.insert(node, (segment, Arc::clone(&file)));
-        let mut bytes = SegmentHeader { kind: HINTS_KIND, segment, owner: node.0 }.encode();
-        bytes.truncate(RECORDS_START as usize);
-        bytes.extend_from_slice(&chunk.bytes);
-        file.write_at(0, &bytes)?;
-        file.sync()?;
-        self.disk.sync_dir(&dir)
-    }
-
-    /// After a write for which there was no room: the segment ends where it was durable.
-    fn cut(&self, node: NodeId, start: HintPosition, files: &mut BTreeMap<NodeId, (u64, Arc<dyn DiskFile>)>) {
-        files.remove(&node);
-        let path = segment_path(&target_dir(&self.dir, node), start.segment);
-        // Best effort: what remains is no valid hint, and opening cuts it off again.
-        if start.offset == RECORDS_START {
-            let _ = self.disk.remove(&path);
-        } else if let Ok(file) = self.disk.open(&path, OpenMode::ReadWrite) {
-            let _ = file.set_len(start.offset);
-        }
-    }
-
-    fn save_mark(&self, node: NodeId) -> Result<(), DiskError> {
-        let dropped = match lock(&self.state).targets.get(&node) {
-            Some(entry) if entry.mark_is_unsaved => entry.dropped,
-            _ => return Ok(()),
-        };
-        let dir = target_dir(&self.dir, node);
-        create_dir_durably(&self.disk, &dir)?;
-        overflow::save(&self.disk, &dir, dropped)?;
-        if let Some(entry) = lock(&self.state).targets.get_mut(&node) {
-            entry.mark_is_unsaved = entry.dropped != dropped;
-        }
-        Ok(())
-    }
-
-    /// Reads one segment from the batch's cursor on. True: the batch is full.
-    fn read_segment(
-        &self,
-        path: &str,
-        end: u64,
-        bytes_max: u64,
-        used: &mut u64,
-        batch: &mut HintBatch,
-    ) -> Result<bool, StorageError> {
-        let start = batch.next.offset;
-        let mut data = vec![0; end.saturating_sub(start) as usize];
-        self.disk.open(path, OpenMode::Read)?.read_at(start, &mut data)?;
-        let data = Bytes::from(data);
-        let segment = batch.next.segment;
-        let mut gap = None;
-        while batch.next.offset < end {
-            let offset = batch.next.offset;
-            match parse(&data, (offset - start) as usize, segment, offset) {
-                Parsed::Record { payload, next, .. } => {
-                    self.close_gap(path, &mut gap, offset, batch);
-                    let len = payload.len() as u64;
-                    if !batch.hints.is_empty() && used.saturating_add(len) > bytes_max {
-                        return Ok(true);
-                    }
-                    *used = used.saturating_add(len);
-                    let payload = data.slice(payload);
-                    if payload.len() >= CREATED_AT_BYTES {
-                        let hint = Hint {
-                            created_at: created_at(&payload),
-                            mutation: Bytes::copy_from_slice(&payload[CREATED_AT_BYTES..]),
-                        };
-                        batch.hints.push((HintPosition { segment, offset }, hint));
-                    }
-                    batch.next.offset = next;
-                }
-                Parsed::BadPayload { next, .. } => {
-                    gap.get_or_insert(offset);
-                    batch.next.offset = next.min(end);
-                }
-                Parsed::Nothing => {
-                    gap.get_or_insert(offset);
-                    batch.next.offset = offset.saturating_add(8).min(end);
-                }
-            }
-        }
-        self.close_gap(path, &mut gap, end, batch);
-        Ok(*used >= bytes_max)
-    }
-
-    fn close_gap(&self, path: &str, gap: &mut Option<u64>, to: u64, batch: &mut HintBatch) {
-        if let Some(from) = gap.take() {
-            batch.damaged.push(DamagedRange { path: path.to_owned(), from, to, problem: "no valid hint" });
-        }
-    }
-
     fn remove_segments(
         &self,
         node: NodeId,
         segments: &[(String, u64)],
-        files: &mut BTreeMap<NodeId, (u64, Arc<dyn DiskFile>)>,
+        files: &mut OpenFiles,
     ) -> Result<(), StorageError> {
         for (path, segment) in segments {
             if files.get(&node).is_some_and(|(open, _)| open == segment) {
