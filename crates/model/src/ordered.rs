@@ -4,15 +4,16 @@
 //! gives the table's clustering order, `DESC` columns reversed, and no type is needed for it.
 //!
 //! ```text
-//! component   0x01                     null
+//! component   part | { 0x03 | scale } ...   the scales (four bytes each) of all decimals in the part, in order
+//! part        0x01                     null
 //!             0x02                     a value of zero bytes, of a type that has no such value of its own
 //!             0x03 | body              a value
 //! body        fixed-size types         as many bytes, big-endian, signs and time fields turned so that they sort
 //!             text, blob, inet         the bytes, 0x00 written as 0x00 0x01; then 0x00 0x00
 //!             varint                   sign (0x7f, 0x80, 0x81) | length | magnitude; both inverted if negative
-//!             decimal                  sign | exponent | digits 0x00; inverted if negative; then the scale
-//!             list, set, map           the components (key, value by turns); then 0x00
-//!             tuple, vector, user type one component a field
+//!             decimal                  sign | exponent | digits 0x00; inverted if negative
+//!             list, set, map           the parts (key, value by turns); then 0x00
+//!             tuple, vector, user type one part a field
 //! length      one byte below 0xff; else 0xff and four bytes
 //! ```
 //!
@@ -22,7 +23,7 @@
 //!
 //! Values that Cassandra's comparator holds to be equal have the same encoding (a NaN is a NaN, missing tuple fields are
 //! null), except for decimals: `1.0` and `1.00` sort together but keep their scale, so as key columns they are two
-//! different values. A bound that ends in a decimal ([`prefix`]) leaves the scale off and so covers both.
+//! different values. A bound ([`prefix`]) leaves off the scales at its end and so covers both.
 
 mod decode;
 mod encode;
@@ -102,10 +103,9 @@ pub fn prefix(types: &[(CqlType, bool)], components: &[Bytes]) -> Result<Vec<u8>
     let mut out = Vec::new();
     for (index, ((cql_type, descending), component)) in types.iter().zip(components).enumerate() {
         check_length(component)?;
-        encode_component(cql_type, *descending, Some(component), &mut out)?;
-        let is_last = index + 1 == components.len();
-        if is_last && *cql_type == CqlType::Decimal && !component.is_empty() {
-            out.truncate(out.len() - encode::SCALE_LENGTH);
+        let without_scales = encode::encode_parts(cql_type, *descending, Some(component), &mut out)?;
+        if index + 1 == components.len() {
+            out.truncate(without_scales);
         }
     }
     Ok(out)

@@ -11,8 +11,18 @@ use crate::value::{ValueError, number, vint};
 
 /// Reads one component from the input's start and moves past it; gives the value in its CQL encoding.
 pub fn decode_component(cql_type: &CqlType, descending: bool, input: &mut &[u8]) -> Result<Option<Bytes>, ValueError> {
-    let mut source = Source { input, inverted: if descending { 0xff } else { 0 } };
-    let value = decode_at(cql_type, &mut source, limits::TYPE_DEPTH_MAX)?;
+    let inverted = if descending { 0xff } else { 0 };
+    let mut source = Source { input, inverted, decimals: 0, scales: None };
+    let mut value = decode_at(cql_type, &mut source, limits::TYPE_DEPTH_MAX)?;
+    if source.decimals > 0 {
+        // The scales stand behind all else: now that their place is known, the value is read once more with them.
+        let mut scales = Vec::with_capacity(source.decimals.min(64));
+        for _ in 0..source.decimals {
+            scales.push(source.scale().ok_or_else(|| bad(cql_type))?);
+        }
+        let mut again = Source { input, inverted, decimals: 0, scales: Some(scales.into_iter()) };
+        value = decode_at(cql_type, &mut again, limits::TYPE_DEPTH_MAX)?;
+    }
     *input = source.input;
     Ok(value.map(Bytes::from))
 }
@@ -21,6 +31,10 @@ pub fn decode_component(cql_type: &CqlType, descending: bool, input: &mut &[u8])
 struct Source<'a> {
     input: &'a [u8],
     inverted: u8,
+    /// Decimals read so far.
+    decimals: usize,
+    /// Their scales; without them decimals are only skipped.
+    scales: Option<std::vec::IntoIter<i32>>,
 }
 
 impl Source<'_> {
@@ -44,6 +58,13 @@ impl Source<'_> {
         let (head, rest) = self.input.split_first_chunk::<N>()?;
         self.input = rest;
         Some(head.map(|byte| byte ^ self.inverted))
+    }
+
+    fn scale(&mut self) -> Option<i32> {
+        if self.byte()? != VALUE {
+            return None;
+        }
+        Some((u32::from_be_bytes(self.array()?) ^ (1 << 31)) as i32)
     }
 
     fn escaped(&mut self) -> Option<Vec<u8>> {
@@ -206,10 +227,9 @@ fn decode_decimal(source: &mut Source) -> Option<Vec<u8>> {
             }
         }
     }
-    if source.byte()? != VALUE {
-        return None;
-    }
-    let scale = (u32::from_be_bytes(source.array()?) ^ (1 << 31)) as i32;
+    source.decimals += 1;
+    let Some(scales) = &mut source.scales else { return Some(Vec::new()) };
+    let scale = scales.next()?;
     let unscaled = if digits.is_empty() {
         BigInt::ZERO
     } else {

@@ -9,9 +9,6 @@ use crate::value::ValueError;
 use crate::value::decode::{Elements, is_bytes_like, split_fields, split_vector};
 use crate::value::{Value, number};
 
-/// Bytes that a decimal's scale takes at its end.
-pub(super) const SCALE_LENGTH: usize = 5;
-
 /// Appends one component; the value is in its CQL encoding and is validated. Nothing is appended on failure.
 pub fn encode_component(
     cql_type: &CqlType,
@@ -19,18 +16,41 @@ pub fn encode_component(
     value: Option<&[u8]>,
     out: &mut Vec<u8>,
 ) -> Result<(), ValueError> {
+    encode_parts(cql_type, descending, value, out).map(drop)
+}
+
+/// [`encode_component`]; gives the length of the output without the component's scales.
+pub(super) fn encode_parts(
+    cql_type: &CqlType,
+    descending: bool,
+    value: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) -> Result<usize, ValueError> {
     let start = out.len();
-    if let Err(error) = encode_at(cql_type, value, limits::TYPE_DEPTH_MAX, out) {
+    let mut scales = Vec::new();
+    if let Err(error) = encode_at(cql_type, value, limits::TYPE_DEPTH_MAX, out, &mut scales) {
         out.truncate(start);
         return Err(error);
+    }
+    let length = out.len();
+    for scale in scales {
+        // The first byte is neither 0x00 nor 0xff, as a component's: a bound may end before it.
+        out.push(VALUE);
+        out.extend_from_slice(&((scale as u32) ^ (1 << 31)).to_be_bytes());
     }
     if descending {
         out.iter_mut().skip(start).for_each(|byte| *byte = !*byte);
     }
-    Ok(())
+    Ok(length)
 }
 
-fn encode_at(cql_type: &CqlType, value: Option<&[u8]>, depth_left: usize, out: &mut Vec<u8>) -> Result<(), ValueError> {
+fn encode_at(
+    cql_type: &CqlType,
+    value: Option<&[u8]>,
+    depth_left: usize,
+    out: &mut Vec<u8>,
+    scales: &mut Vec<i32>,
+) -> Result<(), ValueError> {
     let Some(depth_left) = depth_left.checked_sub(1) else {
         return Err(ValueError::TooDeep { max: limits::TYPE_DEPTH_MAX });
     };
@@ -41,8 +61,7 @@ fn encode_at(cql_type: &CqlType, value: Option<&[u8]>, depth_left: usize, out: &
     let compound = matches!(cql_type, CqlType::Tuple(_) | CqlType::UserDefined { .. });
     if bytes.is_empty() && !is_bytes_like(cql_type) && !compound {
         // Some types have no empty values.
-        crate::value::validate(cql_type, bytes)
-            .or_else(|error| if cql_type.is_collection() { Ok(()) } else { Err(error) })?;
+        crate::value::validate(cql_type, bytes)?;
         out.push(EMPTY);
         return Ok(());
     }
@@ -51,41 +70,41 @@ fn encode_at(cql_type: &CqlType, value: Option<&[u8]>, depth_left: usize, out: &
         CqlType::List(element, _) | CqlType::Set(element, _) => {
             let mut elements = Elements::list(cql_type, bytes)?;
             while let Some(bytes) = elements.next()? {
-                encode_at(element, Some(bytes), depth_left, out)?;
+                encode_at(element, Some(bytes), depth_left, out, scales)?;
             }
             out.push(END);
         }
         CqlType::Map(key, item, _) => {
             let mut elements = Elements::map(cql_type, bytes)?;
             while let (Some(name), Some(value)) = (elements.next()?, elements.next()?) {
-                encode_at(key, Some(name), depth_left, out)?;
-                encode_at(item, Some(value), depth_left, out)?;
+                encode_at(key, Some(name), depth_left, out, scales)?;
+                encode_at(item, Some(value), depth_left, out, scales)?;
             }
             out.push(END);
         }
         CqlType::Tuple(fields) => {
             let parts = split_fields(cql_type, fields.len(), bytes)?;
             for (field, part) in fields.iter().zip(parts) {
-                encode_at(field, part, depth_left, out)?;
+                encode_at(field, part, depth_left, out, scales)?;
             }
         }
         CqlType::UserDefined { fields, .. } => {
             let parts = split_fields(cql_type, fields.len(), bytes)?;
             for ((_, field), part) in fields.iter().zip(parts) {
-                encode_at(field, part, depth_left, out)?;
+                encode_at(field, part, depth_left, out, scales)?;
             }
         }
         CqlType::Vector(element, dimension) => {
             for part in split_vector(cql_type, element, *dimension, bytes)? {
-                encode_at(element, Some(part), depth_left, out)?;
+                encode_at(element, Some(part), depth_left, out, scales)?;
             }
         }
-        _ => encode_native(cql_type, bytes, out)?,
+        _ => encode_native(cql_type, bytes, out, scales)?,
     }
     Ok(())
 }
 
-fn encode_native(cql_type: &CqlType, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+fn encode_native(cql_type: &CqlType, bytes: &[u8], out: &mut Vec<u8>, scales: &mut Vec<i32>) -> Result<(), ValueError> {
     if matches!(cql_type, CqlType::Ascii | CqlType::Text | CqlType::Blob | CqlType::Inet | CqlType::Duration) {
         crate::value::validate(cql_type, bytes)?;
         escape(bytes, out);
@@ -105,7 +124,10 @@ fn encode_native(cql_type: &CqlType, bytes: &[u8], out: &mut Vec<u8>) -> Result<
         (Value::Uuid(uuid), CqlType::TimeUuid) => out.extend_from_slice(&number::sortable_timeuuid(uuid)),
         (Value::Uuid(uuid), _) => out.extend_from_slice(&number::sortable_uuid(uuid)),
         (Value::Varint(number), _) => encode_varint(&number, out),
-        (Value::Decimal(unscaled, scale), _) => encode_decimal(cql_type, &unscaled, scale, out)?,
+        (Value::Decimal(unscaled, scale), _) => {
+            encode_decimal(cql_type, &unscaled, scale, out)?;
+            scales.push(scale);
+        }
         _ => return Err(ValueError::Unsupported { cql_type: cql_type.to_string(), place: "as a key" }),
     }
     Ok(())
@@ -159,9 +181,6 @@ fn encode_decimal(cql_type: &CqlType, unscaled: &BigInt, scale: i32, out: &mut V
             negate(start, out);
         }
     }
-    // The scale's first byte is neither 0x00 nor 0xff, as a component's: a bound may end before it.
-    out.push(VALUE);
-    out.extend_from_slice(&((scale as u32) ^ (1 << 31)).to_be_bytes());
     Ok(())
 }
 
