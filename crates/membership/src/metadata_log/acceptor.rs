@@ -40,7 +40,12 @@ impl Acceptor {
         if ballot < self.promised {
             return Verdict::Refused(self.promised);
         }
-        let changed = self.accepted.as_ref().is_none_or(|(accepted, _)| *accepted != ballot);
+        let same = self.accepted.as_ref().filter(|(accepted, _)| *accepted == ballot);
+        if same.is_some_and(|(_, present)| present.id != proposal.id) {
+            // A ballot stands for one proposal: its node started with a generation that it had used before.
+            return Verdict::Refused(self.promised);
+        }
+        let changed = same.is_none();
         self.promised = ballot;
         self.accepted = Some((ballot, proposal));
         Verdict::Granted { changed }
