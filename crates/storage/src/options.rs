@@ -1,5 +1,7 @@
 //! Sizes of the engine and settings of tables.
 
+use crate::hints::HintLimits;
+
 /// How blocks are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Compression {
@@ -13,7 +15,7 @@ pub enum Compression {
 }
 
 /// Sizes of the engine. Simulations shrink them so that rare paths become common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StorageOptions {
     /// Memtable bytes (all tables) at which the largest memtable is flushed.
     pub memtable_flush_bytes: u64,
@@ -45,6 +47,8 @@ pub struct StorageOptions {
     pub space_reserve_bytes: u64,
     /// Fixed shards of a table's memtable, a power of two.
     pub memtable_shards: usize,
+    /// Bounds of the hints.
+    pub hints: HintLimits,
 }
 
 impl Default for StorageOptions {
@@ -65,6 +69,7 @@ impl Default for StorageOptions {
             open_files_max: 512,
             space_reserve_bytes: 128 << 20,
             memtable_shards: 64,
+            hints: HintLimits::default(),
         }
     }
 }
@@ -88,6 +93,12 @@ impl StorageOptions {
             open_files_max: 16,
             space_reserve_bytes: 0,
             memtable_shards: 4,
+            hints: HintLimits {
+                segment_bytes: 8 << 10,
+                target_bytes_max: 1 << 20,
+                unsynced_bytes_max: 64 << 10,
+                ..HintLimits::default()
+            },
         }
     }
 }

@@ -103,17 +103,15 @@ mod tests {
             (0..8).map(|n| part(n, 1000, n as i64 * 1_000_000, n as i64 * 1_000_000 + 999_999)).collect();
         let mut above = four.clone();
         above.push(full(9, 50_000));
-        let cases: [(&str, &[FileSummary], Option<Vec<u64>>); 6] = [
-            ("nothing", &[], None),
-            ("too few", &few, None),
-            ("enough", &four, Some(vec![1, 2, 3, 4])),
-            ("of different size", &mixed, None),
-            ("side by side", &beside, None),
-            ("a large one stays out", &above, Some(vec![1, 2, 3, 4])),
-        ];
-        for (name, files, expected) in cases {
+        let check = |name: &str, files: &[FileSummary], expected: Option<Vec<u64>>| {
             assert_eq!(pick(files, &settings, LIMITS), expected, "{name}");
-        }
+        };
+        check("nothing", &[], None);
+        check("too few", &few, None);
+        check("enough", &four, Some(vec![1, 2, 3, 4]));
+        check("of different size", &mixed, None);
+        check("side by side", &beside, None);
+        check("a large one stays out", &above, Some(vec![1, 2, 3, 4]));
     }
 
     #[test]

@@ -242,6 +242,7 @@ fn finish_flush(
     output: Option<(SsTableWriter, PartialFile)>,
 ) -> Result<(), StorageError> {
     let mut written = None;
+    let mut listed_file = None;
     if let Some((writer, file)) = output {
         writer.finish()?;
         engine.disk.sync_dir(TABLES_DIR)?;
@@ -254,17 +255,18 @@ fn finish_flush(
             // The table was dropped meanwhile.
             return Ok(());
         }
-        if let Some((sstable, _)) = &written {
-            manifest.edit(|state| {
+        if let Some((sstable, file)) = written.take() {
+            let edited = manifest.edit(|state| {
                 let listed = state.tables.entry(table.id).or_default();
-                listed.files.insert(sstable.number, listing(sstable));
-            })?;
+                listed.files.insert(sstable.number, listing(&sstable));
+            });
+            keep_if_maybe_listed(edited, [file])?;
+            listed_file = Some(sstable);
         }
         let mut state = write(&table.state);
         let mut view = (*state.view).clone();
         view.memtables.retain(|waiting| !Arc::ptr_eq(waiting, memtable));
-        if let Some((sstable, file)) = written {
-            file.keep();
+        if let Some(sstable) = listed_file {
             view.sstables.push(sstable);
             newest_first(&mut view.sstables);
         }
@@ -289,7 +291,7 @@ fn finish_compaction(
         // Truncated or dropped meanwhile: what would come back was meant to go. The rest is compacted another time.
         return Ok(());
     }
-    manifest.edit(|state| {
+    let edited = manifest.edit(|state| {
         let listed = state.tables.entry(table.id).or_default();
         inputs.iter().for_each(|input| {
             listed.files.remove(&input.number);
@@ -297,7 +299,8 @@ fn finish_compaction(
         for sstable in &opened {
             listed.files.insert(sstable.number, listing(sstable));
         }
-    })?;
+    });
+    keep_if_maybe_listed(edited, outputs)?;
     let mut state = write(&table.state);
     let mut view = (*state.view).clone();
     view.sstables.retain(|file| !inputs.iter().any(|input| input.number == file.number));
@@ -306,7 +309,18 @@ fn finish_compaction(
     state.view = Arc::new(view);
     drop(state);
     drop(manifest);
-    outputs.into_iter().for_each(PartialFile::keep);
     inputs.iter().for_each(|input| input.retire());
     Ok(())
+}
+
+/// Keeps new files after the edit that lists them; also if it is not known whether the edit is durable, for then the next
+/// start may find it so.
+fn keep_if_maybe_listed(
+    edited: Result<(), StorageError>,
+    files: impl IntoIterator<Item = PartialFile>,
+) -> Result<(), StorageError> {
+    if matches!(edited, Ok(()) | Err(StorageError::Poisoned(_))) {
+        files.into_iter().for_each(PartialFile::keep);
+    }
+    edited
 }

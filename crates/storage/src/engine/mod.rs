@@ -17,6 +17,7 @@ use quorate_model::{Mutation, ReadCommand, ReadResponse, ReadTarget, Seconds, Ta
 use self::core::{Engine, lock, write};
 pub use self::job::StorageJob;
 use crate::error::CorruptionError;
+use crate::hints::{HintLog, HintOpenReport};
 use crate::snapshot;
 use crate::{
     LogPosition, LostRange, ReadError, SnapshotDescription, StorageError, StorageOptions, StorageStats, TableSettings,
@@ -67,8 +68,10 @@ pub struct OpenReport {
     pub log_damaged: Vec<String>,
     /// Files removed because no manifest edit listed them.
     pub files_removed: u64,
-    /// Files found damaged while opening.
+    /// Files found damaged, now or earlier, and not yet rebuilt.
     pub lost: Vec<LostRange>,
+    /// What opening the hints found.
+    pub hints: HintOpenReport,
 }
 
 /// What a job did.
@@ -96,6 +99,8 @@ pub enum JobResult {
 
 /// A node's storage. All methods may be called from any thread.
 pub struct Storage {
+    /// Mutations kept for replicas that did not answer.
+    pub hints: HintLog,
     engine: Arc<Engine>,
 }
 
@@ -106,8 +111,11 @@ impl Storage {
         options: StorageOptions,
         now: Seconds,
     ) -> Result<(Self, OpenReport), StorageError> {
-        let (engine, report) = open::open(disk, options, now)?;
-        Ok((Self { engine }, report))
+        let hint_limits = options.hints.clone();
+        let (engine, mut report) = open::open(disk.clone(), options, now)?;
+        let (hints, found) = HintLog::open(disk, "hints", hint_limits)?;
+        report.hints = found;
+        Ok((Self { hints, engine }, report))
     }
 
     /// Puts an encoded [`Mutation`] into the commit log. It is not durable before [`Self::sync_log`] has returned its

@@ -32,8 +32,8 @@ pub(super) fn open(
 ) -> Result<(Arc<Engine>, OpenReport), StorageError> {
     create_dir_durably(&disk, TABLES_DIR)?;
     let mut manifest = Manifest::open(disk.clone())?;
-    let mut report = OpenReport::default();
-    report.files_removed = remove_unlisted(&*disk, manifest.state())?;
+    let files_removed = remove_unlisted(&*disk, manifest.state())?;
+    let mut report = OpenReport { files_removed, ..OpenReport::default() };
     let context = Arc::new(SsTableContext {
         disk: disk.clone(),
         cache: BlockCache::new(options.cache_bytes),

@@ -24,7 +24,8 @@ pub(super) struct Want<'a> {
 /// What was read.
 pub(super) struct Gathered {
     pub(super) partition: Partition,
-    /// Set if there may be more: the partition is complete on this side of it.
+    /// Set if there may be more: rows are complete on this side of it. Range tombstones are there on both sides, so that
+    /// what the limits count does not depend on how far was read ahead.
     pub(super) cut: Option<Position>,
 }
 
@@ -119,10 +120,6 @@ fn gather_window(
     partition.range_tombstones = head.range_tombstones;
     partition.restrict(want.slices);
     let cut = cut.map(|key| if want.reversed { Position::before(&key.0) } else { Position::after(&key.0) });
-    if let Some(cut) = &cut {
-        let kept = if want.reversed { (cut.clone(), Position::END) } else { (Position::START, cut.clone()) };
-        partition.restrict(&[kept]);
-    }
     Ok((Gathered { partition, cut }, enough))
 }
 

@@ -65,12 +65,16 @@ impl Execution<'_> {
         if gathered.partition.is_empty() && gathered.cut.is_none() {
             return Ok(());
         }
-        let limited = command.limit_partition(&mut self.counter, key, gathered.partition);
+        let mut limited = command.limit_partition(&mut self.counter, key, gathered.partition);
         let live = limited.partition.live_row_count(command.now);
-        self.response.stopped_at = limited.stopped;
-        if self.response.stopped_at.is_none() && gathered.cut.is_some() && live < command.per_partition_limit as usize {
-            self.response.stopped_at = Some(Resume { key: key.clone(), position: gathered.cut });
+        let goes_on = limited.stopped.as_ref().is_none_or(|resume| resume.position.is_none());
+        if let Some(cut) = gathered.cut.filter(|_| goes_on && live < command.per_partition_limit as usize) {
+            // The memtables held more than one read copies: it stops there, though no limit was met.
+            let kept = if command.reversed { (cut.clone(), Position::END) } else { (Position::START, cut.clone()) };
+            limited.partition.restrict(&[kept]);
+            limited.stopped = Some(Resume { key: key.clone(), position: Some(cut) });
         }
+        self.response.stopped_at = limited.stopped;
         if !limited.partition.is_empty() {
             self.response.partitions.push((key.clone(), limited.partition));
         }

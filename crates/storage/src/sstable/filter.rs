@@ -72,7 +72,7 @@ impl Filter {
 /// Bits a key and probes for a wanted chance of a false positive. Blocking costs some: about a fifth more bits than the
 /// plain filter's `log2(1 / p) / ln 2`.
 fn sizing(fp_chance: f64) -> (f64, u32) {
-    if !(fp_chance < 1.0) {
+    if fp_chance.is_nan() || fp_chance >= 1.0 {
         return (0.0, 0);
     }
     let wanted = fp_chance.max(0.0001);
