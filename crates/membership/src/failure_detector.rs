@@ -278,8 +278,7 @@ mod tests {
         for interval in INTERVALS {
             let mut detector = detector(interval);
             // Every other heartbeat lost, then three in a row.
-            let verdicts =
-                run(&mut detector, interval, 0..1000, |tick| tick % 20 == 0 && !(500..560).contains(&tick));
+            let verdicts = run(&mut detector, interval, 0..1000, |tick| tick % 20 == 0 && !(500..560).contains(&tick));
             assert_eq!(verdicts.len(), 1, "{verdicts:?}");
         }
     }

@@ -309,8 +309,7 @@ impl Gossip {
             let newer_than = if state.generation == theirs.generation { theirs.version } else { 0 };
             let newer = state.values.iter().filter(|(_, versioned)| versioned.version > newer_than);
             let values = newer.map(|(key, versioned)| (*key, versioned.clone())).collect();
-            let delta =
-                Delta { node: theirs.node, generation: state.generation, heartbeat: state.heartbeat, values };
+            let delta = Delta { node: theirs.node, generation: state.generation, heartbeat: state.heartbeat, values };
             size += delta.to_bytes().len();
             if size > DELTA_BYTES_MAX && !deltas.is_empty() {
                 break;

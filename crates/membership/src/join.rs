@@ -106,9 +106,7 @@ pub fn next_step(metadata: &ClusterMetadata, me: NodeId, progress: &JoinProgress
 fn all_placements(metadata: &ClusterMetadata, me: NodeId) -> BTreeMap<String, Placements> {
     let keyspaces = metadata.schema.keyspaces.values();
     keyspaces
-        .map(|keyspace| {
-            (keyspace.name.clone(), Placements::compute(&metadata.topology, &keyspace.replication, me))
-        })
+        .map(|keyspace| (keyspace.name.clone(), Placements::compute(&metadata.topology, &keyspace.replication, me)))
         .collect()
 }
 

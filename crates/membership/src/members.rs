@@ -9,8 +9,7 @@ use quorate_ring::{NodeEntry, NodeState, Topology};
 /// from five on 5, over as many data centres and racks as possible. Present members stay as long as they are normal
 /// nodes; new ones are taken only from `live` nodes, so that a change never loses the majority.
 pub fn desired_members(topology: &Topology, current: &[NodeId], live: &BTreeSet<NodeId>) -> Option<Vec<NodeId>> {
-    let normal: Vec<&NodeEntry> =
-        topology.nodes.values().filter(|node| node.state == NodeState::Normal).collect();
+    let normal: Vec<&NodeEntry> = topology.nodes.values().filter(|node| node.state == NodeState::Normal).collect();
     let wanted = match normal.len() {
         0..3 => 1,
         3..5 => 3,
@@ -29,7 +28,7 @@ pub fn desired_members(topology: &Topology, current: &[NodeId], live: &BTreeSet<
         members.push(best.id);
         *racks.entry((&best.datacenter, &best.rack)).or_default() += 1;
     }
-    if members.len() % 2 == 0 {
+    if members.len().is_multiple_of(2) {
         // An even number tolerates no more failures than one less, but needs one more node to answer.
         members.pop();
     }
@@ -71,7 +70,8 @@ mod tests {
     #[test]
     fn members_grow_with_the_cluster_over_racks() {
         let all = |topology: &Topology| topology.nodes.keys().copied().collect::<BTreeSet<_>>();
-        let cases: &[(&[&str], &[u128], Option<&[u128]>)] = &[
+        type Case<'a> = (&'a [&'a str], &'a [u128], Option<&'a [u128]>);
+        let cases: &[Case] = &[
             (&["r1"], &[1], None),
             (&["r1", "r1"], &[1], None),
             (&["r1", "r1", "r1"], &[1], Some(&[1, 2, 3])),

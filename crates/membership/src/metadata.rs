@@ -37,7 +37,7 @@ pub struct ClusterMetadata {
 impl ClusterMetadata {
     /// Whether there is a cluster at all.
     pub fn is_founded(&self) -> bool {
-        self.epoch > Epoch(0)
+        self.cluster != ClusterId::default()
     }
 
     /// How many members must agree.
@@ -55,7 +55,7 @@ impl ClusterMetadata {
         self.topology.check();
         if self.is_founded() {
             assert!(!self.members.is_empty(), "a founded cluster has metadata members");
-            assert_ne!(self.cluster, ClusterId::default(), "a founded cluster has an identity");
+            assert!(self.epoch > Epoch(0), "founding is an entry");
         }
         assert!(self.members.is_sorted_by(|a, b| a < b), "members are distinct and ascending");
         assert!(self.members.iter().all(|member| self.topology.node(*member).is_some()), "members are nodes");

@@ -79,8 +79,12 @@ impl Cluster {
         let random = self.random.fork();
         let host = self.hosts.get_mut(&node).unwrap();
         host.generation += 1;
-        let stored: Vec<_> =
-            host.store.iter().filter(|(key, _)| key.starts_with(STORE_PREFIX)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let stored: Vec<_> = host
+            .store
+            .iter()
+            .filter(|(key, _)| key.starts_with(STORE_PREFIX))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         let log = MetadataLog::open(LogConfig::new(NAME), node, host.generation, random, &stored).unwrap();
         log.check();
         host.log = Some(log);

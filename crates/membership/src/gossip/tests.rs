@@ -30,16 +30,21 @@ fn index(id: NodeId) -> usize {
 }
 
 /// Runs rounds with some loss; whoever is heard counts as live. Returns what was put out, by node.
-fn run(gossips: &mut [Gossip], random: &mut Random, seconds: std::ops::Range<u64>, loss: u64) -> Vec<Vec<GossipOutput>> {
+fn run(
+    gossips: &mut [Gossip],
+    random: &mut Random,
+    seconds: std::ops::Range<u64>,
+    loss: u64,
+) -> Vec<Vec<GossipOutput>> {
     let mut seen = vec![Vec::new(); gossips.len()];
     for second in seconds {
         let now = Instant((second + 1) * 1_000_000_000);
         let mut queue: Vec<(NodeId, NodeId, GossipFrame)> = Vec::new();
-        for at in 0..gossips.len() {
+        for gossip in gossips.iter_mut() {
             let mut out = Vec::new();
-            gossips[at].step(now, GossipInput::Tick, &mut out);
-            assert_eq!(gossips[at].deadline(), Some(now + SECOND));
-            queue.extend(sends(&gossips[at], &out));
+            gossip.step(now, GossipInput::Tick, &mut out);
+            assert_eq!(gossip.deadline(), Some(now + SECOND));
+            queue.extend(sends(gossip, &out));
         }
         while let Some((from, to, frame)) = queue.pop() {
             if random.chance(loss, 100) {

@@ -72,6 +72,9 @@ impl ClusterMetadata {
         if self.is_founded() {
             return Err(Rejection::AlreadyFounded);
         }
+        if cluster == ClusterId::default() {
+            return Err(Rejection::NotFounded);
+        }
         self.check_newcomer(first)?;
         check_name(name)?;
         self.cluster = cluster;

@@ -241,7 +241,12 @@ impl MetadataLog {
     }
 
     /// Ends the proposals of a slot that was decided.
-    pub(super) fn finish_pending(&mut self, entry: &Entry, rejection: Option<crate::Rejection>, out: &mut Vec<LogOutput>) {
+    pub(super) fn finish_pending(
+        &mut self,
+        entry: &Entry,
+        rejection: Option<crate::Rejection>,
+        out: &mut Vec<LogOutput>,
+    ) {
         self.attempt = None;
         for pending in std::mem::take(&mut self.pending) {
             let id = pending.proposal.id;

@@ -44,9 +44,7 @@ fn trio() -> Vec<MetadataLog> {
     let mut out = Vec::new();
     first.found("c", entry(1), &mut out).unwrap();
     for id in [2, 3] {
-        for change in
-            [Change::JoinPrepare(entry(id)), Change::JoinReadNew(node(id)), Change::JoinFinish(node(id))]
-        {
+        for change in [Change::JoinPrepare(entry(id)), Change::JoinReadNew(node(id)), Change::JoinFinish(node(id))] {
             decide(&mut first, change, &mut out);
         }
     }
@@ -150,13 +148,7 @@ fn a_change_is_persisted_before_each_answer() {
     let decided = deliver(&mut logs, 1, &accepted, 0);
     assert_eq!(
         transcript(&decided),
-        [
-            "persist +entry -acceptor",
-            "finished: decided 9",
-            "applied 9",
-            "to 2: 1 entries",
-            "to 3: 1 entries"
-        ]
+        ["persist +entry -acceptor", "finished: decided 9", "applied 9", "to 2: 1 entries", "to 3: 1 entries"]
     );
     let learned = deliver(&mut logs, 0, &decided, 2);
     assert_eq!(transcript(&learned), ["persist +entry -acceptor", "applied 9"]);
