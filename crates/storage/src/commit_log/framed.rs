@@ -103,7 +103,10 @@ pub(crate) fn encode_record(
     kind: RecordKind,
     (payload, payload_check): (&[u8], u32),
 ) {
-    assert!(payload.len() as u64 <= PAYLOAD_BYTES_MAX && offset % 8 == 0, "callers refuse what cannot be framed");
+    assert!(
+        payload.len() as u64 <= PAYLOAD_BYTES_MAX && offset.is_multiple_of(8),
+        "callers refuse what cannot be framed"
+    );
     let kind: u32 = if kind == RecordKind::Data { 1 } else { 2 };
     let start = out.len();
     out.extend_from_slice(&(kind << 28 | payload.len() as u32).to_le_bytes());
@@ -150,7 +153,7 @@ pub(crate) fn parse(data: &[u8], at: usize, segment: u64, offset: u64) -> Parsed
         _ => return Parsed::Nothing,
     };
     let batch = u64::from(batch);
-    if batch > offset || batch < RECORDS_START || batch % 8 != 0 {
+    if batch > offset || batch < RECORDS_START || !batch.is_multiple_of(8) {
         return Parsed::Nothing;
     }
     let (Some(check), Some(header_check)) = (read_u32(data, at + 8), read_u32(data, at + 12)) else {

@@ -122,7 +122,8 @@ impl CommitLog {
         options: CommitLogOptions,
         replay: &mut ReplaySink<'_>,
     ) -> Result<(Self, ReplayReport), StorageError> {
-        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&options.segment_bytes) || options.segment_bytes % 512 != 0
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&options.segment_bytes)
+            || !options.segment_bytes.is_multiple_of(512)
         {
             let problem = format!(
                 "a commit log segment has {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} bytes, a multiple of 512, not {}",

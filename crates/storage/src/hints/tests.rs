@@ -116,6 +116,13 @@ fn power_may_fail_at_every_operation() {
             );
             assert!(numbers.iter().all(|number| *number < appended), "{context}");
             assert_eq!(log.pending(node(7)).dropped, 0, "{context}");
+            // What was cut off is not found again, and what is new stands behind it.
+            log.append(node(7), Seconds(6), &mutation(appended)).unwrap();
+            log.sync().unwrap();
+            disk.crash();
+            let (log, report) = open(&disk).unwrap();
+            assert_eq!((report.damaged, report.torn), (vec![], 0), "{context}");
+            assert_eq!(read_all(&log, node(7)).0.last(), Some(&mutation(appended)), "{context}");
             if finished {
                 break;
             }
