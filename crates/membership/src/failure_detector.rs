@@ -31,13 +31,13 @@ pub struct FailureDetectorConfig {
 
 impl FailureDetectorConfig {
     /// Settings for heartbeats at this interval. At one second a dead node is convicted within ten: news of its last
-    /// heartbeats may go round for two more.
+    /// heartbeats may go round for three more.
     pub fn for_interval(interval: Duration) -> Self {
         Self {
-            threshold: 3.2,
+            threshold: 3.0,
             initial_interval: interval * 2,
             silence_min: interval * 4,
-            silence_max: interval * 15 / 2,
+            silence_max: interval * 7,
             silence_suspect: interval * 2,
             pause_max: interval * 3,
         }
@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(out, [Verdict::Down(node(1))]);
         assert_eq!(detector.deadline(), None);
         let silence = now.since(last).as_secs_f64();
-        assert!((silence - 3.2 * std::f64::consts::LN_10).abs() < 0.01, "convicted after {silence} s");
-        assert!((detector.phi(now, node(1)).unwrap() - 3.2).abs() < 0.01);
+        assert!((silence - 3.0 * std::f64::consts::LN_10).abs() < 0.01, "convicted after {silence} s");
+        assert!((detector.phi(now, node(1)).unwrap() - 3.0).abs() < 0.01);
     }
 }
