@@ -120,7 +120,8 @@ impl ReadCommand {
     ///   are cut away. Everything counts towards the byte limit.
     /// - The per-partition limit cuts a partition right behind its last counted row and does not stop the read. An answer
     ///   with exactly that many live rows of a partition may have been cut there.
-    /// - A partition of which only the static row lives counts as one row if all rows were asked for, or none.
+    /// - A partition of which only the static row lives counts as one row if all rows were asked for, or none; not if it
+    ///   is being resumed.
     pub fn limit_partition(&self, counter: &mut LimitCounter, key: &DecoratedKey, partition: Partition) -> Limited {
         let mut partition = partition;
         let mut taken = 0u32;
@@ -152,7 +153,7 @@ impl ReadCommand {
                 }
             }
         }
-        if taken == 0 && cut.is_none() && self.static_counts() && partition.static_is_live(self.now) {
+        if taken == 0 && cut.is_none() && self.static_counts(key) && partition.static_is_live(self.now) {
             counter.take(0, true);
         }
         let stopped = counter.is_stopped().then(|| Resume {
@@ -179,8 +180,14 @@ impl ReadCommand {
         left.filter(|(start, end)| start < end).collect()
     }
 
-    /// Whether a static row alone makes a result row: not if only some rows were asked for.
-    fn static_counts(&self) -> bool {
+    /// Whether the partition's static row alone makes a result row: not if only some rows were asked for, nor if an
+    /// earlier page has already begun with the partition.
+    fn static_counts(&self, key: &DecoratedKey) -> bool {
+        if let ReadTarget::Range { from: Some(from), .. } = &self.target
+            && from.key == *key
+        {
+            return false;
+        }
         match self.slices.as_slice() {
             [] => true,
             [(start, end)] => *start == Position::START && *end == Position::END,

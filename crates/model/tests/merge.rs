@@ -6,7 +6,7 @@ mod common;
 use common::{partition, position};
 use proptest::prelude::*;
 use quorate_model::wire::Wire;
-use quorate_model::{Partition, Timestamp};
+use quorate_model::{ColumnData, Partition, Timestamp};
 
 fn merged(parts: &[&Partition]) -> Partition {
     let mut all = Partition::default();
@@ -18,6 +18,18 @@ fn canonical(part: &Partition) -> Partition {
     let mut part = part.clone();
     part.canonicalize();
     part
+}
+
+fn nothing_covered(data: &ColumnData, above: Option<Timestamp>) -> bool {
+    match data {
+        ColumnData::Simple(cell) => Some(cell.timestamp) > above,
+        ColumnData::Complex { deletion, cells } => {
+            let own = deletion.map(|deletion| deletion.timestamp);
+            (own.is_none() || own > above)
+                && (own.is_some() || !cells.is_empty())
+                && cells.values().all(|cell| Some(cell.timestamp) > own.max(above))
+        }
+    }
 }
 
 proptest! {
@@ -87,7 +99,9 @@ proptest! {
             prop_assert!(row.deletion.is_none_or(|deletion| Some(deletion.timestamp) > above));
             let above = row.deletion.map(|deletion| deletion.timestamp).max(above);
             prop_assert!(row.liveness.is_none_or(|liveness| Some(liveness.timestamp) > above));
+            prop_assert!(row.columns.iter().all(|(_, data)| nothing_covered(data, above)));
         }
+        prop_assert!(ab.static_row.columns.iter().all(|(_, data)| nothing_covered(data, from_partition)));
         for range in ab.range_tombstones.iter() {
             prop_assert!(Some(range.deletion.timestamp) > from_partition);
         }

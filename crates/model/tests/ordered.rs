@@ -41,6 +41,12 @@ fn cql_type() -> impl Strategy<Value = CqlType> {
             inner.clone().prop_map(|element| CqlType::Set(element.into(), true)),
             (inner.clone(), inner.clone()).prop_map(|(key, item)| CqlType::Map(key.into(), item.into(), true)),
             prop::collection::vec(inner.clone(), 1..4).prop_map(CqlType::Tuple),
+            prop::collection::vec(inner.clone(), 1..3).prop_map(|fields| CqlType::UserDefined {
+                keyspace: "k".to_owned(),
+                name: "u".to_owned(),
+                fields: fields.into_iter().enumerate().map(|(index, field)| (format!("f{index}"), field)).collect(),
+                frozen: true,
+            }),
             (inner, 1u16..4).prop_map(|(element, dimension)| CqlType::Vector(element.into(), dimension)),
         ]
     })
@@ -115,6 +121,11 @@ fn value(cql_type: &CqlType) -> BoxedStrategy<Value> {
         CqlType::Tuple(fields) => {
             let fields: Vec<_> =
                 fields.iter().map(|field| prop_oneof![1 => Just(Value::Null), 4 => value(field)]).collect();
+            fields.prop_map(Value::Sequence).boxed()
+        }
+        CqlType::UserDefined { fields, .. } => {
+            let fields: Vec<_> =
+                fields.iter().map(|(_, field)| prop_oneof![1 => Just(Value::Null), 4 => value(field)]).collect();
             fields.prop_map(Value::Sequence).boxed()
         }
         other => panic!("no values of {other}"),
@@ -245,6 +256,63 @@ fn bounds_on_decimals_cover_every_scale() {
             let within = Position::before(&prefix).0 <= key.0 && key.0 < Position::after(&prefix).0;
             assert_eq!(within, inside, "{text}");
             assert_eq!(clustering_components(&types, &key).unwrap(), [Some(encoded(text))], "the scale is kept");
+        }
+    }
+}
+
+/// Orders written down by hand from Cassandra's comparators, each list ascending.
+#[test]
+fn known_orders() {
+    let lists: [(CqlType, &[&str]); 8] = [
+        (CqlType::Double, &["-Infinity", "-1e300", "-1", "-0.0", "0.0", "1e-300", "1", "Infinity", "NaN"]),
+        (CqlType::Float, &["-Infinity", "-1.5", "-0.0", "0", "1.5", "Infinity", "NaN"]),
+        (
+            CqlType::Decimal,
+            &["-1e400", "-100", "-99.9", "-0.001", "0", "1e-400", "0.1", "0.11", "1", "1.05", "9", "10", "1e9"],
+        ),
+        (CqlType::Varint, &["-65537", "-65536", "-257", "-256", "-255", "-1", "0", "1", "255", "256", "65536"]),
+        // Version first, then (version 1) the time, whose low bits come first in the bytes.
+        (
+            CqlType::Uuid,
+            &[
+                "ffffffff-0000-1000-8000-000000000000",
+                "00000000-0001-1000-8000-000000000000",
+                "00000000-0000-1001-8000-000000000000",
+                "00000000-0000-4000-8000-000000000000",
+                "ffffffff-0000-4000-8000-000000000000",
+            ],
+        ),
+        // Behind the time the bytes are signed.
+        (
+            CqlType::TimeUuid,
+            &[
+                "00000000-0000-1000-8000-000000000000",
+                "00000000-0000-1000-bfff-ffffffffffff",
+                "00000000-0000-1000-bf00-000000000000",
+                "00000000-0000-1000-bf7f-000000000000",
+                "ffffffff-0000-1000-8000-000000000000",
+                "00000000-0001-1000-8000-000000000000",
+            ],
+        ),
+        (CqlType::Inet, &["1::", "1.0.0.0", "1.2.3.4", "10.0.0.1", "200.0.0.1", "fe80::"]),
+        (CqlType::Text, &["", "A", "Z", "a", "aa", "b", "é", "\u{ffff}", "😀"]),
+    ];
+    for (cql_type, texts) in lists {
+        let values: Vec<Bytes> = texts
+            .iter()
+            .map(|text| Value::parse_text(&cql_type, text).unwrap().encode(&cql_type).unwrap().unwrap())
+            .collect();
+        for (index, left) in values.iter().enumerate() {
+            for (other, right) in values.iter().enumerate() {
+                let places = (texts[index], texts[other]);
+                assert_eq!(compare(&cql_type, left, right), index.cmp(&other), "{cql_type} {places:?}");
+                let up = encode(&cql_type, false, Some(left)).cmp(&encode(&cql_type, false, Some(right)));
+                assert_eq!(up, index.cmp(&other), "{cql_type} {places:?}");
+            }
+        }
+        for value in &values {
+            assert!(encode(&cql_type, false, None) < encode(&cql_type, false, Some(value)), "null is first");
+            assert!(encode(&cql_type, true, None) > encode(&cql_type, true, Some(value)), "or last");
         }
     }
 }

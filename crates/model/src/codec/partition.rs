@@ -23,7 +23,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{clustering_bytes, decode_items, u32_varint};
 use crate::cell::{Cell, CellContent, ColumnData, Deletion};
@@ -52,7 +52,17 @@ const PARTITION_STATIC: u8 = 2;
 const PARTITION_RANGES: u8 = 4;
 const PARTITION_ROWS: u8 = 8;
 
+/// What a mutation's encoding takes beside its key and update, at most.
+const MUTATION_HEADER_BYTES: usize = 32;
+
 impl Wire for Mutation {
+    fn to_bytes(&self) -> Bytes {
+        let size = MUTATION_HEADER_BYTES + self.key.key.0.len() + self.update.encoded_size_hint();
+        let mut out = Writer::reuse(BytesMut::with_capacity(size));
+        self.encode(&mut out);
+        out.finish()
+    }
+
     fn encode(&self, out: &mut Writer) {
         self.table.encode(out);
         self.key.encode(out);
@@ -68,6 +78,12 @@ impl Wire for Mutation {
 }
 
 impl Wire for Partition {
+    fn to_bytes(&self) -> Bytes {
+        let mut out = Writer::reuse(BytesMut::with_capacity(self.encoded_size_hint()));
+        self.encode(&mut out);
+        out.finish()
+    }
+
     fn encode(&self, out: &mut Writer) {
         let rows = self.rows.values().filter(|row| !is_void(row)).count();
         let has_static = !is_void(&self.static_row);
