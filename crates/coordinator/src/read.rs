@@ -17,7 +17,7 @@ use crate::limits;
 use crate::message::{EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, digest};
 use crate::plan::{ReplicaMask, ReplicaPlan};
 use crate::reconcile::{self, Merged, Page};
-use crate::request::{ReadInput, ReadOutput, ReadRepair, ReadRequest, ReadStats, Tag};
+pub use crate::request::{ReadInput, ReadOutput, ReadRepair, ReadRequest, ReadStats, Tag};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

@@ -296,3 +296,30 @@ fn a_stale_plan_starts_the_read_again() {
          3 answers -> rows [1]",
     );
 }
+
+#[test]
+fn every_partition_is_mended_before_the_answer() {
+    let mut request = request(Consistency::Quorum, None);
+    request.command.target = ReadTarget::Range { after: None, last: Token::MAX, from: None };
+    let other = DecoratedKey { token: Token(8), key: PartitionKey(Bytes::from_static(b"l")) };
+    let full = ReadResponse {
+        partitions: vec![(key(), partition(&[(1, 5)])), (other, partition(&[(2, 5)]))],
+        stopped_at: None,
+    };
+    let mut out = Vec::new();
+    let mut machine = ReadMachine::start(request, plan(1, &[]), Instant(0), &mut out);
+    let mut step = |from: usize, tag: u64, response: ReplicaResponse| {
+        let mut out = Vec::new();
+        let input = ReadInput::Response { node: node(from), tag: Tag(tag), response };
+        machine.step(Instant(1), input, &mut out);
+        out
+    };
+    step(1, 0, ReplicaResponse::Data(full.clone()));
+    step(2, 1, ReplicaResponse::Digest(0));
+    // Somebody else's answer under this tag is nobody's.
+    assert!(step(3, 2, ReplicaResponse::Data(full.clone())).is_empty());
+    let repairs = step(2, 2, ReplicaResponse::Data(ReadResponse::default()));
+    assert_eq!(repairs.len(), 2, "{repairs:?}");
+    assert!(step(2, 4, ReplicaResponse::Written).is_empty(), "one of two is not enough");
+    assert_eq!(step(2, 3, ReplicaResponse::Written), vec![ReadOutput::Done(Ok(full))]);
+}

@@ -16,17 +16,17 @@ const SEEDS: u64 = 3000;
 /// All pages of a command, joined.
 fn all_pages(
     command: &ReadCommand,
-    mut begin: impl FnMut(ReadRequest, Instant, &mut Vec<ReadOutput>) -> Machine,
-    consistency: Consistency,
-    read_repair: ReadRepair,
+    begin: impl Fn(ReadRequest, Instant, &mut Vec<ReadOutput>) -> Machine,
+    replan: Replan<'_>,
+    (consistency, read_repair): (Consistency, ReadRepair),
     replicas: &mut [Replica],
-    faults: Faults,
     random: &mut Random,
 ) -> Vec<ResultRow> {
+    let faults = random_faults(random);
     let mut rows = Vec::new();
     let mut resume: Option<Continuation> = None;
     for _ in 0..2000 {
-        let now = Instant(1_000_000);
+        let now = START;
         let request = ReadRequest {
             command: command.clone(),
             resume: resume.clone(),
@@ -37,7 +37,11 @@ fn all_pages(
         };
         let mut outputs = Vec::new();
         let machine = begin(request, now, &mut outputs);
-        let page = run(machine, outputs, replicas, faults, random, now).unwrap();
+        let Ok(page) = run(machine, outputs, replicas, faults, random, replan) else {
+            // Asked again, as a client would: what went wrong must have left no trace.
+            assert!(faults.failed > 0 || faults.lost > 0, "an error without a cause");
+            continue;
+        };
         let page_rows = result_rows(&page.partitions, command.reversed);
         assert!(page_rows.len() <= command.row_limit as usize, "more rows than the limit");
         if matches!(command.target, ReadTarget::Partition(_)) && command.byte_limit == u32::MAX {
@@ -75,6 +79,12 @@ fn random_level(random: &mut Random) -> (Consistency, usize) {
     *random.pick(&[(Consistency::All, 1), (Consistency::Quorum, 2), (Consistency::One, 3)]).unwrap()
 }
 
+/// Repetitions always; failures, losses and newer rings now and then.
+fn random_faults(random: &mut Random) -> Faults {
+    let mut some = || if random.chance(1, 2) { random.below(60) } else { 0 };
+    Faults { lost: some(), repeated: 100, failed: some(), stale: some() }
+}
+
 fn random_repair(random: &mut Random) -> ReadRepair {
     if random.chance(1, 2) { ReadRepair::Blocking } else { ReadRepair::None }
 }
@@ -96,12 +106,15 @@ fn one_partition_pages_as_the_merge_of_all_replicas() {
             }
         }
         let command = random_command(random, ReadTarget::Partition(key(1)));
-        let faults = Faults { repeated: 100, ..Faults::default() };
         let repair = random_repair(random);
         let begin = |request: ReadRequest, now, out: &mut Vec<ReadOutput>| {
             Machine::Read(ReadMachine::start(request, plan(&[0, 1, 2], &[]), now, out))
         };
-        let rows = all_pages(&command, begin, level, repair, &mut replicas, faults, random);
+        let replan: Replan<'_> = &|machine, epoch, now, out| match machine {
+            Machine::Read(machine) => machine.replan(now, plan_at(epoch, &[2, 0, 1], &[]), out),
+            Machine::Scan(_) => panic!("not a scan"),
+        };
+        let rows = all_pages(&command, begin, replan, (level, repair), &mut replicas, random);
         assert_eq!(rows, expected_rows(&truth, &command), "seed {seed}: {level} {command:?}");
     }
 }
@@ -143,16 +156,22 @@ fn a_scan_pages_as_the_merge_of_all_replicas() {
         };
         let command = random_command(random, target);
         let repair = random_repair(random);
-        let begin = |request: ReadRequest, now, out: &mut Vec<ReadOutput>| {
+        let ranges = |epoch| {
             let ranges = (0..=bounds.len()).map(|range| ScanRange {
                 after: range.checked_sub(1).map(|before| Token(bounds[before])),
                 last: bounds.get(range).map_or(Token::MAX, |bound| Token(*bound)),
-                plan: plan(&owners[range], &[]),
+                plan: plan_at(epoch, &owners[range], &[]),
             });
-            Machine::Scan(ScanMachine::start(request, ranges.collect(), now, out))
+            ranges.collect()
         };
-        let faults = Faults { repeated: 100, ..Faults::default() };
-        let rows = all_pages(&command, begin, level, repair, &mut replicas, faults, random);
+        let begin = |request: ReadRequest, now, out: &mut Vec<ReadOutput>| {
+            Machine::Scan(ScanMachine::start(request, ranges(Epoch(1)), now, out))
+        };
+        let replan: Replan<'_> = &|machine, epoch, now, out| match machine {
+            Machine::Scan(machine) => machine.replan(now, ranges(epoch), out),
+            Machine::Read(_) => panic!("not a read of one partition"),
+        };
+        let rows = all_pages(&command, begin, replan, (level, repair), &mut replicas, random);
         assert_eq!(rows, expected_rows(&truth, &command), "seed {seed}: {level} {command:?}");
     }
 }

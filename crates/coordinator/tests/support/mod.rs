@@ -13,6 +13,8 @@ use quorate_model::read::apply_limits;
 use quorate_model::*;
 
 pub const NOW: Seconds = Seconds(1000);
+/// When every request begins.
+pub const START: Instant = Instant(1_000_000);
 
 pub fn node(index: usize) -> NodeId {
     NodeId::from_u128(index as u128 + 1)
@@ -28,9 +30,13 @@ pub fn row_key(index: u8) -> ClusteringKey {
 
 /// A plan over these nodes, all alive unless listed; nearer first in the order given.
 pub fn plan(nodes: &[usize], dead: &[usize]) -> ReplicaPlan {
+    plan_at(Epoch(1), nodes, dead)
+}
+
+pub fn plan_at(epoch: Epoch, nodes: &[usize], dead: &[usize]) -> ReplicaPlan {
     let ids: Vec<NodeId> = nodes.iter().map(|index| node(*index)).collect();
     let input = PlanInput {
-        epoch: Epoch(1),
+        epoch,
         factors: Arc::new(ReplicationFactors::simple(nodes.len() as u32)),
         local_datacenter: "dc".into(),
         current: &ids,
@@ -213,6 +219,9 @@ pub enum Machine {
     Scan(ScanMachine),
 }
 
+/// Gives a machine the plans of an epoch.
+pub type Replan<'a> = &'a dyn Fn(&mut Machine, Epoch, Instant, &mut Vec<ReadOutput>);
+
 impl Machine {
     fn step(&mut self, now: Instant, input: ReadInput, out: &mut Vec<ReadOutput>) {
         match self {
@@ -238,6 +247,8 @@ pub struct Faults {
     pub repeated: u64,
     /// ... are answered with a failure.
     pub failed: u64,
+    /// ... are answered with a newer epoch.
+    pub stale: u64,
 }
 
 /// Runs a machine over replicas until it answers.
@@ -247,12 +258,14 @@ pub fn run(
     replicas: &mut [Replica],
     faults: Faults,
     random: &mut Random,
-    start: Instant,
+    replan: Replan<'_>,
 ) -> Result<ReadResponse, quorate_model::request::RequestError> {
-    let mut now = start;
+    let mut now = START;
+    let mut epoch = Epoch(1);
     let mut answers: BTreeMap<(Instant, u64), ReadInput> = BTreeMap::new();
     let mut serial = 0;
     let mut result = None;
+    let mut replans = Vec::new();
     loop {
         for output in outputs.drain(..) {
             match output {
@@ -263,6 +276,8 @@ pub fn run(
                     }
                     let response = if random.chance(faults.failed, 1000) {
                         ReplicaResponse::Failed(ReplicaFailure::Corrupt("planted".into()))
+                    } else if random.chance(faults.stale, 1000) {
+                        ReplicaResponse::Failed(ReplicaFailure::StaleEpoch { current: epoch.next() })
                     } else {
                         replicas[replica].answer(&request)
                     };
@@ -273,9 +288,18 @@ pub fn run(
                         answers.insert((at, serial), ReadInput::Response { node: to, tag, response });
                     }
                 }
-                ReadOutput::Replan { .. } => panic!("nobody has a newer ring"),
+                ReadOutput::Replan { known } => {
+                    epoch = known;
+                    replans.push(known);
+                }
                 ReadOutput::Done(answer) => assert!(result.replace(answer).is_none(), "answered twice"),
             }
+        }
+        for known in replans.drain(..) {
+            replan(&mut machine, known, now, &mut outputs);
+        }
+        if !outputs.is_empty() {
+            continue;
         }
         if let Some(result) = result {
             assert_eq!(machine.deadline(), None);
