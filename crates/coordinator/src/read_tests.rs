@@ -301,6 +301,7 @@ fn a_stale_plan_starts_the_read_again() {
 fn every_partition_is_mended_before_the_answer() {
     let mut request = request(Consistency::Quorum, None);
     request.command.target = ReadTarget::Range { after: None, last: Token::MAX, from: None };
+    request.command.row_limit = 10;
     let other = DecoratedKey { token: Token(8), key: PartitionKey(Bytes::from_static(b"l")) };
     let full = ReadResponse {
         partitions: vec![(key(), partition(&[(1, 5)])), (other, partition(&[(2, 5)]))],
