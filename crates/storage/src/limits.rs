@@ -14,6 +14,8 @@ pub const SSTABLE_PARTITIONS_MAX: u64 = 4 * 1024 * 1024;
 pub const COMPACTION_INPUTS_MAX: usize = 32;
 /// Dropped tables remembered, so that late writes to them vanish.
 pub const DROPPED_TABLES_MAX: usize = 100_000;
+/// Damaged places of the commit log remembered from one start.
+pub const LOG_DAMAGE_MAX: usize = 1000;
 /// Memtables of one table that wait to be flushed.
 pub const FROZEN_MEMTABLES_MAX: usize = 4;
 /// Snapshot tags: length.

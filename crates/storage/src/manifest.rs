@@ -4,7 +4,7 @@
 //! tables/MANIFEST    0  8 B  magic
 //!                    8  u32  version
 //!                   12  u32  CRC-32C of the payload (as content of file 0 at offset 16)
-//!                   16  payload: varint next file number · tables · dropped tables
+//!                   16  payload: varint next file number · tables · dropped tables · damage of the log
 //! ```
 //!
 //! Every edit writes the whole of it anew beside the old one, syncs it, renames it over and syncs the directory: after a
@@ -55,6 +55,8 @@ pub(crate) struct ManifestState {
     pub(crate) next_file: u64,
     pub(crate) tables: BTreeMap<TableId, ManifestTable>,
     pub(crate) dropped: BTreeSet<TableId>,
+    /// Places of the commit log whose durable records could not be read; kept until the node has rebuilt what it lost.
+    pub(crate) log_damage: Vec<String>,
 }
 
 /// The manifest on disk and in memory.
@@ -160,6 +162,8 @@ fn encode(state: &ManifestState) -> Vec<u8> {
     }
     out.varint(state.dropped.len() as u64);
     state.dropped.iter().for_each(|id| out.raw(&id.0));
+    out.varint(state.log_damage.len() as u64);
+    state.log_damage.iter().for_each(|damage| out.string(damage));
     let payload = out.finish();
     let mut bytes = Vec::with_capacity(payload.len() + HEADER_BYTES);
     bytes.extend_from_slice(&MAGIC);
@@ -209,6 +213,9 @@ fn decode_state(input: &mut Reader) -> Result<ManifestState, WireError> {
     }
     for _ in 0..input.count(16, "dropped tables")? {
         state.dropped.insert(TableId(input.id("dropped table")?));
+    }
+    for _ in 0..input.count(1, "log damage")? {
+        state.log_damage.push(input.string("log damage")?);
     }
     if input.remaining() > 0 {
         return Err(input.error("manifest", "bytes left over at the end"));

@@ -80,7 +80,7 @@ fn crash_at(point: u64) -> bool {
     let struck = disk.power_lost();
     drop(storage);
     disk.crash_never();
-    if point % 3 == 0 {
+    if point.is_multiple_of(3) {
         disk.kill()
     } else {
         disk.crash()

@@ -72,6 +72,8 @@ pub(crate) struct Engine {
     pub(super) compactions_running: AtomicU64,
     pub(super) preparing_log: AtomicBool,
     pub(super) now: AtomicI64,
+    /// Set once the manifest cannot be trusted to be what is on disk.
+    pub(super) poisoned: OnceLock<String>,
     pub(super) counters: Counters,
 }
 
@@ -158,6 +160,9 @@ impl Engine {
 
     /// Whether memory, log or disk refuse another write.
     pub(super) fn refuse_if_full(&self) -> Result<(), StorageError> {
+        if let Some(cause) = self.poisoned.get() {
+            return Err(StorageError::Poisoned(cause.clone()));
+        }
         let used = self.memtable_bytes.load(Ordering::Relaxed);
         let limit = self.options.memtable_bytes_max;
         if used >= limit {

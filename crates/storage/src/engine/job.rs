@@ -81,6 +81,9 @@ impl StorageJob {
     fn fail(mut self, error: StorageError) -> JobResult {
         self.failed = true;
         self.engine.counters.job_failures.fetch_add(1, Ordering::Relaxed);
+        if let StorageError::Poisoned(cause) = &error {
+            self.engine.poisoned.get_or_init(|| cause.clone());
+        }
         if let (StorageError::Corrupt(_), Some(table)) = (&error, &self.table) {
             self.engine.quarantine(table);
         }

@@ -214,6 +214,12 @@ impl Storage {
         job::flush_jobs(&self.engine, &self.engine.all_tables())
     }
 
+    /// Whether memtables of the table (of any, if `None`) are still being flushed: what a flush asked for is durable once
+    /// its own jobs are done and this is false.
+    pub fn is_flushing(&self, table: Option<TableId>) -> bool {
+        self.engine.is_flushing(table)
+    }
+
     /// A compaction of all the table's SSTables that no other job works on and for which there is room.
     pub fn major_compaction(&self, table: TableId) -> Vec<StorageJob> {
         due::major(&self.engine, table)
@@ -264,6 +270,17 @@ impl Storage {
     /// Says that a table's lost ranges have been rebuilt from peers.
     pub fn forget_lost(&self, table: TableId) -> Result<(), StorageError> {
         self.engine.forget_lost(table)
+    }
+
+    /// Places of the commit log whose durable records could not be read at some start: writes that this node acknowledged
+    /// may be missing anywhere. Persistent until [forgotten](Self::forget_log_damage).
+    pub fn log_damage(&self) -> Vec<String> {
+        lock(&self.engine.manifest).state().log_damage.clone()
+    }
+
+    /// Says that what the log lost has been rebuilt from peers.
+    pub fn forget_log_damage(&self) -> Result<(), StorageError> {
+        lock(&self.engine.manifest).edit(|state| state.log_damage.clear())
     }
 
     /// How hard writers press on memory.

@@ -12,8 +12,9 @@ use super::core::{Engine, Table, lock, newest_first};
 use super::job::flush_jobs;
 use super::{JobResult, OpenReport};
 use crate::cache::BlockCache;
-use crate::commit_log::{CommitLog, CommitLogOptions, create_dir_durably};
+use crate::commit_log::{CommitLog, CommitLogOptions, DamagedRange, create_dir_durably};
 use crate::error::{CorruptionError, ReadError, StorageError};
+use crate::limits::LOG_DAMAGE_MAX;
 use crate::manifest::{Manifest, ManifestState, TABLES_DIR, sstable_number, sstable_path};
 use crate::memtable::Memtable;
 use crate::options::StorageOptions;
@@ -53,6 +54,7 @@ pub(super) fn open(
         compactions_running: 0.into(),
         preparing_log: false.into(),
         now: now.0.into(),
+        poisoned: OnceLock::new(),
         counters: Default::default(),
         options,
     });
@@ -83,10 +85,23 @@ fn replay(engine: &Arc<Engine>, report: &mut OpenReport) -> Result<(), StorageEr
     };
     let (log, found) = CommitLog::open(engine.disk.clone(), LOG_DIR, log_options, &mut sink)?;
     report.replayed = found.records;
-    report.log_damaged = found.damaged.iter().map(|damage| format!("{damage:?}")).collect();
-    report.log_dropped = found.torn.map(|torn| format!("{torn:?}"));
+    report.log_damaged = found.damaged.iter().map(describe).collect();
+    report.log_dropped = found
+        .torn
+        .map(|torn| format!("{} at byte {}, {} whole records with it", torn.path, torn.offset, torn.records_dropped));
+    if !report.log_damaged.is_empty() {
+        lock(&engine.manifest).edit(|state| {
+            let unknown = report.log_damaged.iter().filter(|damage| !state.log_damage.contains(damage));
+            let unknown: Vec<String> = unknown.take(LOG_DAMAGE_MAX).cloned().collect();
+            state.log_damage.extend(unknown);
+        })?;
+    }
     assert!(engine.log.set(log).is_ok(), "the log is opened once");
     Ok(())
+}
+
+fn describe(damage: &DamagedRange) -> String {
+    format!("{} from byte {} to {}: {}", damage.path, damage.from, damage.to, damage.problem)
 }
 
 fn run(job: super::StorageJob) -> Result<(), StorageError> {

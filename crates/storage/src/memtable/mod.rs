@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use quorate_model::{ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, Row, Token};
+use quorate_model::{ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, RangeTombstones, Row, Token};
 
 use crate::LogPosition;
 use crate::sstable::KeyBound;
@@ -116,7 +116,13 @@ impl Memtable {
     ) -> Option<MemoryPart> {
         let shard = self.shard(self.shard_of(key.token))?;
         let partition = shard.get(key)?;
-        let mut part = MemoryPart { head: head_of(partition), rows: Vec::new(), cut: false };
+        let head = Partition {
+            deletion: partition.deletion,
+            static_row: partition.static_row.clone(),
+            rows: BTreeMap::new(),
+            range_tombstones: clipped(&partition.range_tombstones, slices),
+        };
+        let mut part = MemoryPart { head, rows: Vec::new(), cut: false };
         let mut bytes = 0;
         let mut take = |(clustering, row): (&ClusteringKey, &Row)| {
             if part.rows.len() >= window.rows || bytes >= window.bytes {
@@ -186,6 +192,14 @@ pub(crate) fn head_of(partition: &Partition) -> Partition {
         rows: BTreeMap::new(),
         range_tombstones: partition.range_tombstones.clone(),
     }
+}
+
+/// The part of many ranges that a read is about; few are not worth the work.
+fn clipped(ranges: &RangeTombstones, slices: &[(Position, Position)]) -> RangeTombstones {
+    if ranges.len() <= 8 {
+        return ranges.clone();
+    }
+    slices.iter().flat_map(|(start, end)| ranges.clip(start, end).iter().cloned().collect::<Vec<_>>()).collect()
 }
 
 fn rows_size(partition: &Partition, keys: &[ClusteringKey]) -> usize {
