@@ -128,3 +128,33 @@ fn levels_that_make_no_sense_are_refused() {
         assert!(Requirement::for_write(level, &plan).is_err());
     }
 }
+
+#[test]
+fn whatever_satisfies_a_write_meets_whatever_satisfies_a_read() {
+    use Consistency::*;
+    let all_masks =
+        |count: usize| (0u32..1 << count).map(move |bits| (0..count).filter(|i| bits >> i & 1 == 1).collect());
+    for (writes, reads) in
+        [(Quorum, Quorum), (All, One), (One, All), (Two, Two), (LocalQuorum, Quorum), (EachQuorum, Quorum)]
+    {
+        for next in [&[1usize, 2, 3] as &[usize], &[0, 1, 3], &[2, 3, 4], &[3, 4, 5]] {
+            let mut plan = plan(ReplicationFactors::simple(3), &[0, 1, 2], Some(next), &[]);
+            // All in one data centre, so that the local levels count everybody.
+            if writes == LocalQuorum && next.iter().any(|index| *index > 3) {
+                continue;
+            }
+            for read_from_next in [false, true] {
+                plan = plan.reading_from_next(read_from_next);
+                let write = Requirement::for_write(writes, &plan).unwrap();
+                let read = Requirement::for_read(reads, &plan).unwrap();
+                let count = plan.replicas().len();
+                for acked in all_masks(count).filter(|acked: &ReplicaMask| write.is_satisfied(*acked)) {
+                    for answered in all_masks(count).filter(|mask: &ReplicaMask| read.is_satisfied(*mask)) {
+                        let meet = acked.and(answered).and(plan.read_set());
+                        assert!(!meet.is_empty(), "{writes} {acked:?} misses {reads} {answered:?}");
+                    }
+                }
+            }
+        }
+    }
+}

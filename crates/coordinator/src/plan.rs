@@ -249,6 +249,11 @@ impl ReplicaPlan {
         if self.read_from_next { self.next.unwrap_or(self.current) } else { self.current }
     }
 
+    /// The same plan at the step of the move at which reads go to the new owners, or do not.
+    pub fn reading_from_next(self, read_from_next: bool) -> Self {
+        Self { read_from_next, ..self }
+    }
+
     /// Those that are alive.
     pub fn alive(&self) -> ReplicaMask {
         self.select(|replica| replica.alive)
