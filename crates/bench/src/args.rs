@@ -1,0 +1,93 @@
+//! The command line of `quorate bench`.
+
+use clap::{Args, ValueEnum};
+use quorate_model::Consistency;
+
+/// A load and how it is measured.
+#[derive(Args, Clone, Debug)]
+pub struct BenchArgs {
+    /// What to do
+    #[arg(value_enum)]
+    pub workload: Workload,
+    /// Nodes: HOST or HOST:PORT (gRPC), several with commas
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: String,
+    /// Number of keys
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub keys: u64,
+    /// Bytes a value
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
+    pub value_size: u32,
+    /// Requests in flight at most
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub in_flight: u32,
+    /// Requests a second; as many as go if it is missing
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: Option<u32>,
+    /// Seconds that are measured
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub duration: u32,
+    /// Seconds before them that are not
+    #[arg(long, default_value_t = 2)]
+    pub warmup: u32,
+    /// Consistency level
+    #[arg(long, default_value = "QUORUM", value_parser = level)]
+    pub consistency: Consistency,
+    /// Replication factor of the keyspace, if it is created
+    #[arg(long, default_value_t = 3)]
+    pub replication: u32,
+    /// Of a mixed load, how many requests in a hundred read
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub reads: u8,
+    /// How requests travel
+    #[arg(long, value_enum, default_value_t = Mode::Stream)]
+    pub mode: Mode,
+    /// Send everything to the named nodes instead of to replicas
+    #[arg(long)]
+    pub pinned: bool,
+    /// Do not write the keys before reading them
+    #[arg(long)]
+    pub no_fill: bool,
+    /// Keyspace
+    #[arg(long, default_value = "quorate_bench")]
+    pub keyspace: String,
+    /// Processes whose CPU time is measured, with commas
+    #[arg(long, value_delimiter = ',')]
+    pub pids: Vec<u32>,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// What to do.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Workload {
+    Write,
+    Read,
+    Mixed,
+}
+
+/// How requests travel.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A call each
+    Unary,
+    /// Many on one stream a node
+    Stream,
+}
+
+/// How the report is printed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+fn level(name: &str) -> Result<Consistency, String> {
+    Consistency::parse(name).ok_or_else(|| {
+        let names: Vec<_> = Consistency::ALL_LEVELS.into_iter().map(Consistency::name).collect();
+        format!("no such level; there are {}", names.join(", "))
+    })
+}
