@@ -9,6 +9,7 @@ mod schema;
 mod select;
 mod term;
 
+pub(crate) use modify::show_assignment;
 use quorate_model::request::{Place, RequestError};
 
 use crate::ast::{Marker, Name, Statement, TableName};

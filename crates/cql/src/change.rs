@@ -1,0 +1,352 @@
+//! Changes of single columns: cells, elements, whole collections.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use quorate_model::request::RequestError;
+use quorate_model::schema::{Column, ColumnKind, Table};
+use quorate_model::{Cell, CellContent, ColumnData, ColumnId, CqlType, Deletion, Row, Seconds, Timestamp, Ttl};
+
+use crate::ast::{Assignment, Change, DeleteTarget, Name, Term, TermKind};
+use crate::bind::Evaluator;
+use crate::codec;
+use crate::expr::{Bound, Expr, Parameters, Receiver, invalid, typed};
+use crate::parser::show_assignment;
+use crate::restrictions::column;
+
+/// A change of one column.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ColumnChange {
+    column: ColumnId,
+    name: String,
+    cql_type: CqlType,
+    pub(crate) is_static: bool,
+    kind: ChangeKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum ChangeKind {
+    Set(Expr),
+    Append(Expr),
+    Prepend(Expr),
+    /// Elements of a set, or keys of a map given as a set.
+    Remove(Expr),
+    /// A map's entry.
+    SetElement(Expr, Expr),
+    /// A set's element or a map's entry.
+    DeleteElement(Expr),
+    Delete,
+}
+
+/// What a statement stamps on its cells.
+pub(crate) struct Stamp {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) now: Seconds,
+    pub(crate) ttl: Option<Ttl>,
+}
+
+impl Stamp {
+    fn cell(&self, value: Bytes) -> Cell {
+        let content = match self.ttl {
+            Some(ttl) => CellContent::Expiring { value, ttl, expires_at: self.now.plus(ttl) },
+            None => CellContent::Live(value),
+        };
+        Cell { timestamp: self.timestamp, content }
+    }
+
+    fn tombstone(&self) -> Cell {
+        Cell { timestamp: self.timestamp, content: CellContent::Tombstone { deleted_at: self.now } }
+    }
+
+    fn deletion(&self, timestamp: Timestamp) -> Deletion {
+        Deletion { timestamp, deleted_at: self.now }
+    }
+}
+
+/// The changes of an `UPDATE`'s `SET`.
+pub(crate) fn changes_of_update(
+    assignments: &[Assignment],
+    table: &Table,
+    parameters: &mut Parameters,
+) -> Result<Vec<ColumnChange>, RequestError> {
+    let mut changes: Vec<ColumnChange> = Vec::with_capacity(assignments.len());
+    for assignment in assignments {
+        let found = column(table, &assignment.column)?;
+        refuse_key(found, &assignment.column, |name| format!("PRIMARY KEY part {name} found in SET part"))?;
+        let change = change_of(assignment, found, parameters)?;
+        let by_element = |change: &ColumnChange| matches!(change.kind, ChangeKind::SetElement(..));
+        if changes.iter().any(|known| known.column == found.id && !(by_element(known) && by_element(&change))) {
+            return Err(RequestError::Syntax {
+                message: format!("Multiple incompatible setting of column {}", found.name),
+                place: Some(assignment.column.place),
+            });
+        }
+        changes.push(change);
+    }
+    Ok(changes)
+}
+
+fn refuse_key(column: &Column, name: &Name, message: impl Fn(&Name) -> String) -> Result<(), RequestError> {
+    match column.kind {
+        ColumnKind::PartitionKey(_) | ColumnKind::Clustering(..) => Err(invalid(message(name), name.place)),
+        ColumnKind::Static | ColumnKind::Regular => Ok(()),
+    }
+}
+
+fn change_of(
+    assignment: &Assignment,
+    column: &Column,
+    parameters: &mut Parameters,
+) -> Result<ColumnChange, RequestError> {
+    let (name, cql_type) = (&column.name, &column.cql_type);
+    let place = assignment.column.place;
+    let shown = || show_assignment(&assignment.column, &assignment.change);
+    let whole = Receiver { name, cql_type };
+    if let Change::Set(term) = &assignment.change {
+        return Ok(ColumnChange::set(column, typed(term, &whole, parameters)?));
+    }
+    if let Change::Field(..) = &assignment.change {
+        return Err(invalid("User-defined types are not supported yet", place));
+    }
+    if !cql_type.is_collection() {
+        let kind = if matches!(assignment.change, Change::Element(..)) { "non collection" } else { "non counter" };
+        return Err(invalid(format!("Invalid operation ({}) for {kind} column {name}", shown()), place));
+    }
+    if !cql_type.is_multicell() {
+        let message = format!("Invalid operation ({}) for frozen collection column {name}", shown());
+        return Err(invalid(message, place));
+    }
+    let kind = match (&assignment.change, cql_type) {
+        (Change::Append(term), _) => {
+            refuse_set_for_map(term, cql_type)?;
+            ChangeKind::Append(typed(term, &whole, parameters)?)
+        }
+        (Change::Prepend(term), CqlType::List(..)) => ChangeKind::Prepend(typed(term, &whole, parameters)?),
+        (Change::Prepend(_), _) => {
+            return Err(invalid(format!("Invalid operation ({}) for non list column {name}", shown()), place));
+        }
+        (Change::Remove(_) | Change::Element(..), CqlType::List(..)) => {
+            let message = format!("Invalid operation ({}): changing or removing elements of a list needs a read before the write and is not supported yet", shown());
+            return Err(invalid(message, place));
+        }
+        (Change::Remove(term), CqlType::Map(key, ..)) => {
+            let keys = CqlType::Set(key.clone(), true);
+            ChangeKind::Remove(typed(term, &Receiver { name, cql_type: &keys }, parameters)?)
+        }
+        (Change::Remove(term), _) => ChangeKind::Remove(typed(term, &whole, parameters)?),
+        (Change::Element(key, value), CqlType::Map(key_type, value_type, _)) => {
+            let key_name = format!("key({name})");
+            let key = typed(key, &Receiver { name: &key_name, cql_type: key_type }, parameters)?;
+            let value_name = format!("value({name})");
+            let value = typed(value, &Receiver { name: &value_name, cql_type: value_type }, parameters)?;
+            ChangeKind::SetElement(key, value)
+        }
+        _ => return Err(invalid(format!("Invalid operation ({}) for set column {name}", shown()), place)),
+    };
+    Ok(ColumnChange::new(column, kind))
+}
+
+fn refuse_set_for_map(term: &Term, cql_type: &CqlType) -> Result<(), RequestError> {
+    match (&term.kind, cql_type) {
+        (TermKind::Set(items), CqlType::Map(..)) if !items.is_empty() => {
+            Err(invalid(format!("Value for a map addition has to be a map, but was: '{term}'"), term.place))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The columns and elements that a `DELETE` names.
+pub(crate) fn changes_of_delete(
+    targets: &[DeleteTarget],
+    table: &Table,
+    parameters: &mut Parameters,
+) -> Result<Vec<ColumnChange>, RequestError> {
+    let mut changes = Vec::with_capacity(targets.len());
+    for target in targets {
+        let (DeleteTarget::Column(name) | DeleteTarget::Element(name, _) | DeleteTarget::Field(name, _)) = target;
+        let found = column(table, name)?;
+        refuse_key(found, name, |name| {
+            format!("Invalid identifier {name} for deletion (should not be a PRIMARY KEY part)")
+        })?;
+        let kind = match target {
+            DeleteTarget::Column(_) => ChangeKind::Delete,
+            DeleteTarget::Field(..) => return Err(invalid("User-defined types are not supported yet", name.place)),
+            DeleteTarget::Element(_, key) => delete_element(found, name, key, parameters)?,
+        };
+        changes.push(ColumnChange::new(found, kind));
+    }
+    Ok(changes)
+}
+
+fn delete_element(
+    column: &Column,
+    name: &Name,
+    key: &Term,
+    parameters: &mut Parameters,
+) -> Result<ChangeKind, RequestError> {
+    let (receiver, cql_type) = match &column.cql_type {
+        CqlType::Map(key, _, false) => (format!("key({name})"), key),
+        CqlType::Set(element, false) => (format!("value({name})"), element),
+        CqlType::List(_, false) => {
+            return Err(invalid("Deleting an element of a list needs a read before the write and is not supported yet", name.place));
+        }
+        other => {
+            let kind = if other.is_collection() { "frozen collection" } else { "non collection" };
+            return Err(invalid(format!("Invalid deletion operation for {kind} column {name}"), name.place));
+        }
+    };
+    Ok(ChangeKind::DeleteElement(typed(key, &Receiver { name: &receiver, cql_type }, parameters)?))
+}
+
+impl ColumnChange {
+    fn new(column: &Column, kind: ChangeKind) -> Self {
+        Self {
+            column: column.id,
+            name: column.name.clone(),
+            cql_type: column.cql_type.clone(),
+            is_static: column.kind == ColumnKind::Static,
+            kind,
+        }
+    }
+
+    /// The column becomes this value.
+    pub(crate) fn set(column: &Column, value: Expr) -> Self {
+        Self::new(column, ChangeKind::Set(value))
+    }
+
+    /// Puts the change into a row.
+    pub(crate) fn apply(
+        &self,
+        row: &mut Row,
+        stamp: &Stamp,
+        evaluator: &mut Evaluator<'_>,
+    ) -> Result<(), RequestError> {
+        match &self.kind {
+            ChangeKind::Set(value) => self.apply_set(value.eval(evaluator)?, row, stamp, evaluator),
+            ChangeKind::Append(value) | ChangeKind::Prepend(value) => match value.eval(evaluator)? {
+                Bound::Value(bytes) => {
+                    let before = matches!(self.kind, ChangeKind::Prepend(_));
+                    let cells = self.elements(&bytes, before, stamp, evaluator)?;
+                    self.complex(row, None, cells);
+                    Ok(())
+                }
+                // Adding null to a list is an error in Cassandra; to sets and maps it changes nothing.
+                Bound::Null if matches!(self.cql_type, CqlType::List(..)) => {
+                    Err(RequestError::invalid(format!("Invalid null value for list column {}", self.name)))
+                }
+                Bound::Null | Bound::Unset => Ok(()),
+            },
+            ChangeKind::Remove(value) => {
+                let Bound::Value(bytes) = value.eval(evaluator)? else { return Ok(()) };
+                let element = self.path_type();
+                let set = CqlType::Set(Box::new(element.clone()), true);
+                let mut cells = BTreeMap::new();
+                for item in codec::split(&set, &bytes).map_err(RequestError::invalid)?.into_iter().flatten() {
+                    cells.insert(codec::path(element, &item).map_err(RequestError::invalid)?, stamp.tombstone());
+                }
+                self.complex(row, None, cells);
+                Ok(())
+            }
+            ChangeKind::SetElement(key, value) => {
+                let path = self.path_of(key, evaluator)?;
+                let cell = match value.eval(evaluator)? {
+                    Bound::Value(bytes) => stamp.cell(bytes),
+                    Bound::Null => stamp.tombstone(),
+                    Bound::Unset => return Ok(()),
+                };
+                self.complex(row, None, BTreeMap::from([(path, cell)]));
+                Ok(())
+            }
+            ChangeKind::DeleteElement(key) => {
+                let path = self.path_of(key, evaluator)?;
+                self.complex(row, None, BTreeMap::from([(path, stamp.tombstone())]));
+                Ok(())
+            }
+            ChangeKind::Delete => self.apply_set(Bound::Null, row, stamp, evaluator),
+        }
+    }
+
+    fn apply_set(
+        &self,
+        value: Bound,
+        row: &mut Row,
+        stamp: &Stamp,
+        evaluator: &mut Evaluator<'_>,
+    ) -> Result<(), RequestError> {
+        if !self.cql_type.is_multicell() {
+            match value {
+                Bound::Value(bytes) => row.set(self.column, ColumnData::Simple(stamp.cell(bytes))),
+                Bound::Null => row.set(self.column, ColumnData::Simple(stamp.tombstone())),
+                Bound::Unset => {}
+            }
+            return Ok(());
+        }
+        match value {
+            Bound::Unset => {}
+            Bound::Null => self.complex(row, Some(stamp.deletion(stamp.timestamp)), BTreeMap::new()),
+            Bound::Value(bytes) => {
+                // What was there goes by a deletion just older than the new elements.
+                let before = Timestamp(stamp.timestamp.0.saturating_sub(1));
+                let cells = self.elements(&bytes, false, stamp, evaluator)?;
+                self.complex(row, Some(stamp.deletion(before)), cells);
+            }
+        }
+        Ok(())
+    }
+
+    /// The element cells of a collection's encoding.
+    fn elements(
+        &self,
+        bytes: &Bytes,
+        before: bool,
+        stamp: &Stamp,
+        evaluator: &mut Evaluator<'_>,
+    ) -> Result<BTreeMap<Bytes, Cell>, RequestError> {
+        let mut cells = BTreeMap::new();
+        let mut parts = codec::split(&self.cql_type, bytes).map_err(RequestError::invalid)?.into_iter();
+        while let Some(part) = parts.next() {
+            let null = || RequestError::invalid("null is not supported inside collections");
+            let part = part.ok_or_else(null)?;
+            let (path, value) = match &self.cql_type {
+                CqlType::List(..) => (Bytes::copy_from_slice(&evaluator.list_place(before)), part),
+                CqlType::Map(key, ..) => {
+                    let value = parts.next().flatten().ok_or_else(null)?;
+                    (codec::path(key, &part).map_err(RequestError::invalid)?, value)
+                }
+                _ => (codec::path(self.path_type(), &part).map_err(RequestError::invalid)?, Bytes::new()),
+            };
+            cells.insert(path, stamp.cell(value));
+        }
+        Ok(cells)
+    }
+
+    /// The type of what names an element.
+    fn path_type(&self) -> &CqlType {
+        match &self.cql_type {
+            CqlType::Set(element, _) => element,
+            CqlType::Map(key, ..) => key,
+            other => other,
+        }
+    }
+
+    fn path_of(&self, key: &Expr, evaluator: &mut Evaluator<'_>) -> Result<Bytes, RequestError> {
+        match key.eval(evaluator)? {
+            Bound::Value(bytes) => codec::path(self.path_type(), &bytes).map_err(RequestError::invalid),
+            Bound::Null => Err(RequestError::invalid("Invalid null map key")),
+            Bound::Unset => Err(RequestError::invalid("Invalid unset map key")),
+        }
+    }
+
+    /// Puts element cells beside those that other changes of the statement put there.
+    fn complex(&self, row: &mut Row, deletion: Option<Deletion>, cells: BTreeMap<Bytes, Cell>) {
+        let (mut known_deletion, mut known) = match row.column(self.column) {
+            Some(ColumnData::Complex { deletion, cells }) => (*deletion, cells.clone()),
+            _ => (None, BTreeMap::new()),
+        };
+        known_deletion = known_deletion.max(deletion);
+        known.extend(cells);
+        if known_deletion.is_some() || !known.is_empty() {
+            row.set(self.column, ColumnData::Complex { deletion: known_deletion, cells: known });
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Typed values: terms checked against the type that receives them, evaluated when the statement is bound.
+
+use bytes::Bytes;
+use quorate_model::CqlType;
+use quorate_model::request::{BoundValue, ColumnSpec, Place, RequestError, ResultMetadata};
+use quorate_model::schema::Table;
+
+use crate::ast::{Constant, Term, TermKind, TypeName};
+use crate::bind::Evaluator;
+use crate::codec;
+use crate::functions::{self, Function};
+
+/// A typed value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Expr {
+    Null,
+    /// The type's binary encoding.
+    Value(Bytes),
+    Marker(u16, CqlType),
+    /// A collection or tuple literal of which some part is known only when bound.
+    Composite(CqlType, Vec<Expr>),
+    /// A call, with the type of each argument.
+    Function(Function, Vec<(CqlType, Expr)>),
+}
+
+/// A value when bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Null,
+    Unset,
+    Value(Bytes),
+}
+
+impl Bound {
+    /// The value; null for both null and unset.
+    pub(crate) fn into_option(self) -> Option<Bytes> {
+        match self {
+            Self::Value(bytes) => Some(bytes),
+            Self::Null | Self::Unset => None,
+        }
+    }
+}
+
+/// What receives a value: its name in messages and in the markers' metadata, and its type.
+pub(crate) struct Receiver<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) cql_type: &'a CqlType,
+}
+
+/// The bind markers found so far.
+pub(crate) struct Parameters {
+    keyspace: String,
+    table: String,
+    specs: Vec<Option<ColumnSpec>>,
+}
+
+impl Parameters {
+    pub(crate) fn new(table: Option<&Table>) -> Self {
+        let (keyspace, table) = table.map_or_else(Default::default, |t| (t.keyspace.clone(), t.name.clone()));
+        Self { keyspace, table, specs: Vec::new() }
+    }
+
+    /// Further markers belong to this table (the statements of a batch).
+    pub(crate) fn set_table(&mut self, table: &Table) {
+        self.keyspace.clone_from(&table.keyspace);
+        self.table.clone_from(&table.name);
+    }
+
+    fn add(&mut self, index: u16, name: String, cql_type: CqlType) {
+        let index = usize::from(index);
+        if self.specs.len() <= index {
+            self.specs.resize(index + 1, None);
+        }
+        let spec = ColumnSpec { keyspace: self.keyspace.clone(), table: self.table.clone(), name, cql_type };
+        if let Some(slot) = self.specs.get_mut(index) {
+            *slot = Some(spec);
+        }
+    }
+
+    /// All of them, in order; a marker that no plan reads is our own bug.
+    pub(crate) fn finish(self) -> ResultMetadata {
+        let columns: Option<Vec<ColumnSpec>> = self.specs.into_iter().collect();
+        assert!(columns.is_some(), "every marker of a planned statement has a type");
+        ResultMetadata { columns: columns.unwrap_or_default() }
+    }
+}
+
+pub(crate) fn invalid(message: impl Into<String>, place: Place) -> RequestError {
+    RequestError::Invalid { message: message.into(), place: Some(place) }
+}
+
+/// Checks a term against its receiver.
+pub(crate) fn typed(
+    term: &Term,
+    receiver: &Receiver<'_>,
+    parameters: &mut Parameters,
+) -> Result<Expr, RequestError> {
+    let cql_type = receiver.cql_type;
+    match &term.kind {
+        TermKind::Null => Ok(Expr::Null),
+        TermKind::Marker(marker) => {
+            let name = marker.name.clone().unwrap_or_else(|| receiver.name.to_owned());
+            parameters.add(marker.index, name, cql_type.clone());
+            Ok(Expr::Marker(marker.index, cql_type.clone()))
+        }
+        TermKind::Constant(kind, text) => constant(*kind, text, receiver, term.place),
+        TermKind::List(_) | TermKind::Set(_) | TermKind::Map(_) | TermKind::Tuple(_) => {
+            composite(term, receiver, parameters)
+        }
+        TermKind::Function(name, arguments) => function(name, arguments, receiver, term.place, parameters),
+        TermKind::Hint(type_name, inner) => {
+            let hinted = resolve_native(type_name, term.place)?;
+            if &hinted != cql_type {
+                let message =
+                    format!("Cannot assign value {term} to {} of type {cql_type}", receiver.name);
+                return Err(invalid(message, term.place));
+            }
+            typed(inner, receiver, parameters)
+        }
+        TermKind::Fields(_) => Err(invalid("User-defined types are not supported yet", term.place)),
+        TermKind::Operation(..) => Err(invalid(format!("Arithmetic ('{term}') is not supported yet"), term.place)),
+    }
+}
+
+fn constant(kind: Constant, text: &str, receiver: &Receiver<'_>, place: Place) -> Result<Expr, RequestError> {
+    let cql_type = receiver.cql_type;
+    if !constant_fits(kind, cql_type) {
+        let message =
+            format!("Invalid {} constant ({text}) for \"{}\" of type {cql_type}", kind.name(), receiver.name);
+        return Err(invalid(message, place));
+    }
+    let encoded = codec::parse_constant(cql_type, text).map_err(|message| invalid(message, place))?;
+    Ok(Expr::Value(encoded))
+}
+
+/// Whether a literal of this kind can be a value of the type.
+fn constant_fits(kind: Constant, cql_type: &CqlType) -> bool {
+    use CqlType as T;
+    match kind {
+        Constant::String => {
+            matches!(cql_type, T::Ascii | T::Text | T::Inet | T::Date | T::Time | T::Timestamp)
+        }
+        Constant::Integer => matches!(
+            cql_type,
+            T::BigInt
+                | T::Counter
+                | T::Date
+                | T::Decimal
+                | T::Double
+                | T::Float
+                | T::Int
+                | T::SmallInt
+                | T::Time
+                | T::Timestamp
+                | T::TinyInt
+                | T::Varint
+        ),
+        Constant::Uuid => matches!(cql_type, T::Uuid | T::TimeUuid),
+        Constant::Float => matches!(cql_type, T::Decimal | T::Double | T::Float),
+        Constant::Boolean => matches!(cql_type, T::Boolean),
+        Constant::Hex => matches!(cql_type, T::Blob),
+        Constant::Duration => matches!(cql_type, T::Duration),
+    }
+}
+
+/// Whether a term could be a value of the type, as far as one can see without binding.
+pub(crate) fn fits(term: &Term, cql_type: &CqlType) -> bool {
+    match (&term.kind, cql_type) {
+        (TermKind::Marker(_) | TermKind::Null, _) => true,
+        (TermKind::Constant(kind, _), _) => constant_fits(*kind, cql_type),
+        (TermKind::List(items), CqlType::List(element, _) | CqlType::Vector(element, _)) => {
+            items.iter().all(|item| fits(item, element))
+        }
+        (TermKind::Set(items), CqlType::Set(element, _)) => items.iter().all(|item| fits(item, element)),
+        (TermKind::Set(items), CqlType::Map(..)) => items.is_empty(),
+        (TermKind::Map(entries), CqlType::Map(key, value, _)) => {
+            entries.iter().all(|(k, v)| fits(k, key) && fits(v, value))
+        }
+        (TermKind::Tuple(items), CqlType::Tuple(fields)) => {
+            items.len() <= fields.len() && items.iter().zip(fields).all(|(item, field)| fits(item, field))
+        }
+        (TermKind::Function(name, _), _) => {
+            Function::find(name).is_some_and(|function| function.returns(cql_type))
+        }
+        (TermKind::Hint(type_name, _), _) => {
+            resolve_native(type_name, term.place).is_ok_and(|hinted| &hinted == cql_type)
+        }
+        _ => false,
+    }
+}
+
+fn composite(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) -> Result<Expr, RequestError> {
+    let (name, cql_type) = (receiver.name, receiver.cql_type);
+    let wrong = |what: &str| Err(invalid(format!("Invalid {what} literal for {name} of type {cql_type}"), term.place));
+    let mut parts: Vec<(&Term, String, &CqlType)> = Vec::new();
+    match (&term.kind, cql_type) {
+        (TermKind::List(items), CqlType::List(element, _) | CqlType::Vector(element, _)) => {
+            if let CqlType::Vector(_, dimension) = cql_type
+                && items.len() != usize::from(*dimension)
+            {
+                let message = format!(
+                    "Invalid vector literal for {name} of type {cql_type}; expected {dimension} elements, but given {}",
+                    items.len()
+                );
+                return Err(invalid(message, term.place));
+            }
+            check_items("list", "value", items, element, name)?;
+            parts.extend(items.iter().map(|item| (item, format!("value({name})"), &**element)));
+        }
+        (TermKind::List(_), _) => {
+            let message = format!("Unexpected receiver type '{cql_type}'; only list and vector are expected");
+            return Err(invalid(message, term.place));
+        }
+        (TermKind::Set(items), CqlType::Set(element, _)) => {
+            check_items("set", "value", items, element, name)?;
+            parts.extend(items.iter().map(|item| (item, format!("value({name})"), &**element)));
+        }
+        (TermKind::Set(items), CqlType::Map(..)) if items.is_empty() => {}
+        (TermKind::Set(_), _) => return wrong("set"),
+        (TermKind::Map(entries), CqlType::Map(key, value, _)) => {
+            for (k, v) in entries {
+                check_items("map", "key", std::slice::from_ref(k), key, name)?;
+                check_items("map", "value", std::slice::from_ref(v), value, name)?;
+                parts.push((k, format!("key({name})"), &**key));
+                parts.push((v, format!("value({name})"), &**value));
+            }
+        }
+        (TermKind::Map(_), _) => return wrong("map"),
+        (TermKind::Tuple(items), CqlType::Tuple(fields)) => {
+            if items.len() > fields.len() {
+                let message = format!(
+                    "Invalid tuple literal for {name}: too many elements. Type {cql_type} expects {} but got {}",
+                    fields.len(),
+                    items.len()
+                );
+                return Err(invalid(message, term.place));
+            }
+            for (index, (item, field)) in items.iter().zip(fields).enumerate() {
+                if !fits(item, field) {
+                    let message = format!("Invalid tuple literal for {name}: component {index} is not of type {field}");
+                    return Err(invalid(message, item.place));
+                }
+                parts.push((item, format!("{name}[{index}]"), field));
+            }
+        }
+        // `(1)` is a value in parentheses wherever no tuple is asked for.
+        (TermKind::Tuple(items), _) => match items.as_slice() {
+            [single] => return typed(single, receiver, parameters),
+            _ => {
+                let message = format!("Invalid tuple type literal for {name} of type {cql_type}");
+                return Err(invalid(message, term.place));
+            }
+        },
+        _ => return wrong("collection"),
+    }
+    let mut exprs = Vec::with_capacity(parts.len());
+    for (part, part_name, part_type) in parts {
+        exprs.push(typed(part, &Receiver { name: &part_name, cql_type: part_type }, parameters)?);
+    }
+    if exprs.iter().all(|expr| matches!(expr, Expr::Value(_) | Expr::Null)) {
+        let values = exprs.into_iter().map(|expr| if let Expr::Value(bytes) = expr { Some(bytes) } else { None });
+        let encoded = codec::assemble(cql_type, values.collect()).map_err(|message| invalid(message, term.place))?;
+        return Ok(Expr::Value(encoded));
+    }
+    Ok(Expr::Composite(cql_type.clone(), exprs))
+}
+
+fn check_items(
+    literal: &str,
+    role: &str,
+    items: &[Term],
+    element: &CqlType,
+    name: &str,
+) -> Result<(), RequestError> {
+    for item in items {
+        if item.kind == TermKind::Null {
+            return Err(invalid("null is not supported inside collections", item.place));
+        }
+        if !fits(item, element) {
+            let message = format!("Invalid {literal} literal for {name}: {role} {item} is not of type {element}");
+            return Err(invalid(message, item.place));
+        }
+    }
+    Ok(())
+}
+
+fn function(
+    name: &str,
+    arguments: &[Term],
+    receiver: &Receiver<'_>,
+    place: Place,
+    parameters: &mut Parameters,
+) -> Result<Expr, RequestError> {
+    let Some(function) = Function::find(name) else {
+        return Err(invalid(format!("Unknown function {name} called"), place));
+    };
+    if !function.returns(receiver.cql_type) {
+        let message = format!(
+            "Type error: cannot assign result of function {} (type {}) to {} (type {})",
+            function.full_name(),
+            function.return_type(),
+            receiver.name,
+            receiver.cql_type
+        );
+        return Err(invalid(message, place));
+    }
+    let types = function.argument_types();
+    if types.len() != arguments.len() {
+        let message = format!(
+            "Invalid number of arguments in call to function {}: {} required but {} provided",
+            function.full_name(),
+            types.len(),
+            arguments.len()
+        );
+        return Err(invalid(message, place));
+    }
+    let mut exprs = Vec::with_capacity(arguments.len());
+    for (index, (argument, choices)) in arguments.iter().zip(types).enumerate() {
+        let Some(cql_type) = choices.iter().find(|candidate| fits(argument, candidate)) else {
+            let message = format!("Type error: {argument} cannot be passed as argument {index} of function {}", function.full_name());
+            return Err(invalid(message, argument.place));
+        };
+        let name = format!("arg{index}({})", function.full_name());
+        exprs.push((cql_type.clone(), typed(argument, &Receiver { name: &name, cql_type }, parameters)?));
+    }
+    Ok(Expr::Function(function, exprs))
+}
+
+fn resolve_native(type_name: &TypeName, place: Place) -> Result<CqlType, RequestError> {
+    crate::types::resolve(type_name, "").map_err(|message| invalid(message, place))
+}
+
+impl Expr {
+    /// The value for one execution.
+    pub(crate) fn eval(&self, evaluator: &mut Evaluator<'_>) -> Result<Bound, RequestError> {
+        match self {
+            Self::Null => Ok(Bound::Null),
+            Self::Value(bytes) => Ok(Bound::Value(bytes.clone())),
+            Self::Marker(index, cql_type) => match evaluator.value(*index)? {
+                BoundValue::Null => Ok(Bound::Null),
+                BoundValue::Unset => Ok(Bound::Unset),
+                BoundValue::Bytes(bytes) => {
+                    codec::validate(cql_type, bytes).map_err(RequestError::invalid)?;
+                    Ok(Bound::Value(bytes.clone()))
+                }
+            },
+            Self::Composite(cql_type, parts) => {
+                let mut values = Vec::with_capacity(parts.len());
+                let is_tuple = matches!(cql_type, CqlType::Tuple(_));
+                for part in parts {
+                    match part.eval(evaluator)? {
+                        Bound::Value(bytes) => values.push(Some(bytes)),
+                        Bound::Null if is_tuple => values.push(None),
+                        Bound::Null => return Err(RequestError::invalid("null is not supported inside collections")),
+                        Bound::Unset => {
+                            return Err(RequestError::invalid("unset value is not supported inside collections"));
+                        }
+                    }
+                }
+                Ok(Bound::Value(codec::assemble(cql_type, values).map_err(RequestError::invalid)?))
+            }
+            Self::Function(function, arguments) => {
+                let mut values = Vec::with_capacity(arguments.len());
+                for (cql_type, argument) in arguments {
+                    values.push((cql_type.clone(), argument.eval(evaluator)?.into_option()));
+                }
+                let result = functions::call(*function, &values, evaluator)?;
+                Ok(result.map_or(Bound::Null, Bound::Value))
+            }
+        }
+    }
+
+    /// The marker that this is, if it is nothing but one.
+    pub(crate) fn marker(&self) -> Option<u16> {
+        match self {
+            Self::Marker(index, _) => Some(*index),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Tests of rows by `ALLOW FILTERING`.
+
+use bytes::Bytes;
+use quorate_model::CqlType;
+use quorate_model::request::RequestError;
+use quorate_model::schema::Column;
+
+use crate::ast::Operator;
+use crate::bind::Evaluator;
+use crate::codec;
+use crate::keys::{choices, required};
+use crate::restrictions::{Filter, FilterTest};
+
+/// A test with its values.
+#[derive(Clone, Debug)]
+pub(crate) struct BoundFilter {
+    pub(crate) column: Column,
+    test: BoundTest,
+}
+
+#[derive(Clone, Debug)]
+enum BoundTest {
+    Compare(Operator, Bytes),
+    In(Vec<Bytes>),
+    Contains(Bytes),
+    ContainsKey(Bytes),
+    Element(Bytes, Bytes),
+}
+
+impl BoundFilter {
+    pub(crate) fn new(filter: &Filter, evaluator: &mut Evaluator<'_>) -> Result<Self, RequestError> {
+        let name = &filter.column.name;
+        let test = match &filter.test {
+            FilterTest::Compare(operator, value) => BoundTest::Compare(*operator, required(value, name, evaluator)?),
+            FilterTest::In(choice) => BoundTest::In(choices(choice, name, evaluator)?),
+            FilterTest::Contains(value) => BoundTest::Contains(required(value, name, evaluator)?),
+            FilterTest::ContainsKey(value) => BoundTest::ContainsKey(required(value, name, evaluator)?),
+            FilterTest::Element(key, value) => {
+                BoundTest::Element(required(key, name, evaluator)?, required(value, name, evaluator)?)
+            }
+        };
+        Ok(Self { column: filter.column.clone(), test })
+    }
+
+    /// Whether a row with this value of the column passes. Null never does.
+    pub(crate) fn passes(&self, value: Option<&Bytes>) -> bool {
+        let Some(value) = value else { return false };
+        let cql_type = &self.column.cql_type;
+        match &self.test {
+            BoundTest::Compare(operator, wanted) => {
+                let order = codec::compare(cql_type, value, wanted);
+                match operator {
+                    Operator::Equal => order.is_eq(),
+                    Operator::Less => order.is_lt(),
+                    Operator::LessEqual => order.is_le(),
+                    Operator::Greater => order.is_gt(),
+                    Operator::GreaterEqual => order.is_ge(),
+                    _ => false,
+                }
+            }
+            BoundTest::In(wanted) => wanted.iter().any(|wanted| codec::compare(cql_type, value, wanted).is_eq()),
+            BoundTest::Contains(wanted) => match cql_type {
+                CqlType::Map(_, element, _) => holds(cql_type, value, element, wanted, 1, 2),
+                CqlType::List(element, _) | CqlType::Set(element, _) => holds(cql_type, value, element, wanted, 0, 1),
+                _ => false,
+            },
+            BoundTest::ContainsKey(wanted) => match cql_type {
+                CqlType::Map(key, _, _) => holds(cql_type, value, key, wanted, 0, 2),
+                _ => false,
+            },
+            BoundTest::Element(key, wanted) => {
+                let CqlType::Map(key_type, value_type, _) = cql_type else { return false };
+                let parts = codec::split(cql_type, value).unwrap_or_default();
+                parts.chunks_exact(2).any(|entry| match entry {
+                    [Some(found), Some(value)] => {
+                        codec::compare(key_type, found, key).is_eq() && codec::compare(value_type, value, wanted).is_eq()
+                    }
+                    _ => false,
+                })
+            }
+        }
+    }
+}
+
+fn holds(whole: &CqlType, value: &Bytes, element: &CqlType, wanted: &Bytes, skip: usize, step: usize) -> bool {
+    let parts = codec::split(whole, value).unwrap_or_default();
+    parts.iter().skip(skip).step_by(step).flatten().any(|part| codec::compare(element, part, wanted).is_eq())
+}

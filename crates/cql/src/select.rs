@@ -1,0 +1,302 @@
+//! Planning and binding of `SELECT`.
+
+use std::sync::Arc;
+
+use quorate_model::request::{RequestError, ResultMetadata};
+use quorate_model::schema::{Column, ColumnKind, Schema, Table};
+use quorate_model::{CqlType, Position, ReadCommand, ReadTarget, Token};
+
+use crate::ast::{Name, Select, Selector, Term};
+use crate::bind::Evaluator;
+use crate::expr::{Bound, Expr, Parameters, Receiver, invalid, typed};
+use crate::filter::BoundFilter;
+use crate::keys;
+use crate::operation::ReadOperation;
+use crate::plan::{BindSettings, Plan, PlanKind, find_table, finish, key_markers};
+use crate::restrictions::{Choice, Partitions, Restrictions, StepKind, WhereOf, analyse, column};
+use crate::selection::{Output, Selection, Source, select_columns};
+
+/// A planned `SELECT`.
+#[derive(Clone, Debug)]
+pub struct SelectPlan {
+    /// The table it was planned with.
+    pub table: Arc<Table>,
+    pub(crate) restrictions: Restrictions,
+    pub(crate) selection: Selection,
+    pub(crate) distinct: bool,
+    pub(crate) reversed: bool,
+    pub(crate) is_ordered: bool,
+    limit: Option<Expr>,
+    per_partition_limit: Option<Expr>,
+}
+
+impl SelectPlan {
+    /// Whether the answer is made from all rows.
+    pub fn is_aggregate(&self) -> bool {
+        self.selection.is_aggregate
+    }
+
+    /// Whether a partition of which only static columns are alive shows as a row.
+    pub(crate) fn shows_static_only(&self) -> bool {
+        self.restrictions.clustering.is_empty()
+    }
+}
+
+/// Plans a `SELECT`.
+pub(crate) fn plan_select(select: &Select, schema: &Schema, keyspace: Option<&str>) -> Result<Plan, RequestError> {
+    let table = find_table(&select.table, schema, keyspace)?;
+    let mut parameters = Parameters::new(Some(&table));
+    if select.json {
+        return Err(RequestError::invalid("SELECT JSON is not supported yet"));
+    }
+    let (selection, metadata) = select_columns(&select.columns, &table, &mut parameters)?;
+    let allow_filtering = select.allow_filtering || crate::system_tables::allows_filtering(&table.keyspace);
+    let of = WhereOf::Select { allow_filtering };
+    let restrictions = analyse(&select.relations, &table, of, &mut parameters)?;
+    check_group_by(&select.group_by, &table)?;
+    if select.distinct {
+        check_distinct(select, &table, &restrictions)?;
+    }
+    let reversed = check_order(&select.order_by, &table, &restrictions)?;
+    let mut limit_of = |term: Option<&Term>, name: &str| -> Result<Option<Expr>, RequestError> {
+        let Some(term) = term else { return Ok(None) };
+        let value = typed(term, &Receiver { name, cql_type: &CqlType::Int }, &mut parameters)?;
+        if let Expr::Value(bytes) = &value {
+            positive(bytes).map_err(|message| invalid(message, term.place))?;
+        }
+        Ok(Some(value))
+    };
+    let per_partition_limit = limit_of(select.per_partition_limit.as_ref(), "[per_partition_limit]")?;
+    let limit = limit_of(select.limit.as_ref(), "[limit]")?;
+    let markers = key_markers(&restrictions.partitions);
+    let plan = SelectPlan {
+        table,
+        restrictions,
+        selection,
+        distinct: select.distinct,
+        reversed,
+        is_ordered: !select.order_by.is_empty(),
+        limit,
+        per_partition_limit,
+    };
+    Ok(finish(PlanKind::Select(Arc::new(plan)), parameters, markers, metadata))
+}
+
+fn positive(bytes: &[u8]) -> Result<u64, String> {
+    let number: [u8; 4] = bytes.try_into().map_err(|_| "Invalid limit value".to_owned())?;
+    let number = i32::from_be_bytes(number);
+    u64::try_from(number).ok().filter(|limit| *limit > 0).ok_or_else(|| "LIMIT must be strictly positive".to_owned())
+}
+
+fn check_group_by(names: &[Name], table: &Table) -> Result<(), RequestError> {
+    let Some(first) = names.first() else { return Ok(()) };
+    for name in names {
+        if matches!(column(table, name)?.kind, ColumnKind::Static | ColumnKind::Regular) {
+            let message =
+                format!("Group by is currently only supported on the columns of the PRIMARY KEY, got {name}");
+            return Err(invalid(message, name.place));
+        }
+    }
+    Err(invalid("GROUP BY is not supported yet", first.place))
+}
+
+fn check_distinct(select: &Select, table: &Table, restrictions: &Restrictions) -> Result<(), RequestError> {
+    let by_filter = restrictions
+        .filters
+        .iter()
+        .any(|filter| matches!(filter.column.kind, ColumnKind::Clustering(..) | ColumnKind::Regular));
+    if !restrictions.clustering.is_empty() || by_filter {
+        return Err(RequestError::invalid(
+            "SELECT DISTINCT with WHERE clause only supports restriction by partition key and/or static columns.",
+        ));
+    }
+    let mut requested: Vec<&Column> = Vec::new();
+    for selected in &select.columns {
+        let Selector::Column(name) = &selected.selector else {
+            return Err(RequestError::invalid(
+                "SELECT DISTINCT of anything but plain columns is not supported yet",
+            ));
+        };
+        requested.push(column(table, name)?);
+    }
+    if select.columns.is_empty() {
+        requested.extend(&table.columns);
+    }
+    if let Some(wrong) =
+        requested.iter().find(|column| matches!(column.kind, ColumnKind::Clustering(..) | ColumnKind::Regular))
+    {
+        return Err(RequestError::invalid(format!(
+            "SELECT DISTINCT queries must only request partition key columns and/or static columns (not {})",
+            wrong.name
+        )));
+    }
+    if let Some(missing) = table.partition_key().find(|column| !requested.contains(column)) {
+        return Err(RequestError::invalid(format!(
+            "SELECT DISTINCT queries must request all the partition key columns (missing {})",
+            missing.name
+        )));
+    }
+    Ok(())
+}
+
+/// Whether rows are read backwards.
+fn check_order(
+    order: &[(Name, bool)],
+    table: &Table,
+    restrictions: &Restrictions,
+) -> Result<bool, RequestError> {
+    let Some((first, _)) = order.first() else { return Ok(false) };
+    if !matches!(restrictions.partitions, Partitions::Keys(_)) {
+        let message = "ORDER BY is only supported when the partition key is restricted by an EQ or an IN.";
+        return Err(invalid(message, first.place));
+    }
+    let equal = |position: usize| {
+        restrictions.clustering.iter().any(|step| {
+            let covers = step.first <= position && position < step.first + step.types.len();
+            covers && matches!(step.kind, StepKind::Choice(Choice::One(_)))
+        })
+    };
+    let mut next = 0;
+    let mut reversed: Option<bool> = None;
+    for (name, descending) in order {
+        let found = column(table, name)?;
+        let ColumnKind::Clustering(position, column_descends) = found.kind else {
+            let message =
+                format!("Order by is currently only supported on the clustered columns of the PRIMARY KEY, got {name}");
+            return Err(invalid(message, name.place));
+        };
+        let position = usize::from(position);
+        while next < position && equal(next) {
+            next += 1;
+        }
+        if position != next {
+            let message = "Order by currently only supports the ordering of columns following their declared order in the PRIMARY KEY";
+            return Err(invalid(message, name.place));
+        }
+        next += 1;
+        let backwards = *descending != column_descends;
+        if reversed.is_some_and(|known| known != backwards) {
+            return Err(invalid("Unsupported order by relation", name.place));
+        }
+        reversed = Some(backwards);
+    }
+    Ok(reversed.unwrap_or(false))
+}
+
+impl SelectPlan {
+    pub(crate) fn bind(
+        self: &Arc<Self>,
+        metadata: &Arc<ResultMetadata>,
+        evaluator: &mut Evaluator<'_>,
+        settings: &BindSettings,
+    ) -> Result<ReadOperation, RequestError> {
+        let filters =
+            self.restrictions.filters.iter().map(|filter| BoundFilter::new(filter, evaluator)).collect::<Result<_, _>>()?;
+        let mut constants = Vec::new();
+        for constant in &self.selection.constants {
+            constants.push(constant.eval(evaluator)?.into_option());
+        }
+        let limit = bound_limit(self.limit.as_ref(), evaluator)?;
+        let per_partition_limit = bound_limit(self.per_partition_limit.as_ref(), evaluator)?;
+        let mut operation = ReadOperation {
+            plan: self.clone(),
+            metadata: metadata.clone(),
+            commands: Vec::new(),
+            limit,
+            per_partition_limit: if self.distinct { Some(1) } else { per_partition_limit },
+            now: settings.now,
+            filters,
+            constants,
+            warnings: Vec::new(),
+        };
+        operation.commands = self.commands(&operation, evaluator, settings)?;
+        if self.is_ordered && operation.commands.len() > 1 && settings.page_size.is_some() {
+            return Err(RequestError::invalid(
+                "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you must either remove the ORDER BY or the IN and sort client side, or disable paging for this query",
+            ));
+        }
+        if self.is_aggregate() {
+            match &self.restrictions.partitions {
+                Partitions::Range { .. } => {
+                    operation.warnings.push("Aggregation query used without partition key".to_owned());
+                }
+                Partitions::Keys(_) if operation.commands.len() > 1 => operation
+                    .warnings
+                    .push("Aggregation query used on multiple partition keys (IN restriction)".to_owned()),
+                Partitions::Keys(_) => {}
+            }
+        }
+        Ok(operation)
+    }
+
+    fn commands(
+        &self,
+        operation: &ReadOperation,
+        evaluator: &mut Evaluator<'_>,
+        settings: &BindSettings,
+    ) -> Result<Vec<ReadCommand>, RequestError> {
+        let slices = if self.restrictions.clustering.is_empty() {
+            vec![(Position::START, Position::END)]
+        } else {
+            keys::slices(&self.restrictions.clustering, evaluator)?
+        };
+        let mut targets: Vec<ReadTarget> = Vec::new();
+        match &self.restrictions.partitions {
+            Partitions::Keys(choices) => {
+                let named: Vec<(&str, &Choice)> =
+                    self.table.partition_key().map(|column| column.name.as_str()).zip(choices).collect();
+                let keys = keys::partition_keys(&named, settings.partitioner, evaluator)?;
+                targets.extend(keys.into_iter().map(ReadTarget::Partition));
+            }
+            Partitions::Range { lower, upper } => {
+                if let Some((after, last)) = keys::token_range(lower.as_ref(), upper.as_ref(), evaluator)? {
+                    targets.push(ReadTarget::Range { after, last: Token(last.0), from: None });
+                }
+            }
+        }
+        // `IN ()` names no rows; a command without slices would read the static row.
+        if slices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let pushed_down = |limit: Option<u64>| {
+            let limit = if operation.filters.is_empty() { limit } else { None };
+            limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX)
+        };
+        let row_limit = if self.is_aggregate() { u32::MAX } else { pushed_down(operation.limit) };
+        let commands = targets.into_iter().map(|target| ReadCommand {
+            table: self.table.id,
+            target,
+            slices: slices.clone(),
+            reversed: self.reversed,
+            row_limit,
+            per_partition_limit: pushed_down(operation.per_partition_limit),
+            byte_limit: u32::MAX,
+            now: settings.now,
+        });
+        Ok(commands.collect())
+    }
+
+    /// Whether a value of this kind is shown or tested, so that it has to be taken out of rows.
+    pub(crate) fn uses(&self, test: impl Fn(&Source) -> bool + Copy) -> bool {
+        self.selection.outputs.iter().any(|output| uses(output, test))
+            || self.restrictions.filters.iter().any(|filter| test(&Source::of(&filter.column)))
+    }
+}
+
+fn uses(output: &Output, test: impl Fn(&Source) -> bool + Copy) -> bool {
+    match output {
+        Output::Column(source, _) | Output::WriteTime(source) | Output::Ttl(source) => test(source),
+        Output::Function(_, arguments) => arguments.iter().any(|(_, argument)| uses(argument, test)),
+        Output::Aggregate(aggregate) => aggregate.argument.as_ref().is_some_and(|argument| uses(argument, test)),
+        Output::Token | Output::Constant(_) => false,
+    }
+}
+
+fn bound_limit(limit: Option<&Expr>, evaluator: &mut Evaluator<'_>) -> Result<Option<u64>, RequestError> {
+    let Some(limit) = limit else { return Ok(None) };
+    match limit.eval(evaluator)? {
+        Bound::Unset => Ok(None),
+        Bound::Null => Err(RequestError::invalid("Invalid null value of limit")),
+        Bound::Value(bytes) => positive(&bytes).map(Some).map_err(RequestError::invalid),
+    }
+}
