@@ -36,9 +36,10 @@ impl FailureDetectorConfig {
         Self {
             threshold: 3.0,
             initial_interval: interval * 2,
-            silence_min: interval * 4,
+            // Bursts of messages make the mean small; gossip's own gaps reach four intervals now and then.
+            silence_min: interval * 6,
             silence_max: interval * 7,
-            silence_suspect: interval * 2,
+            silence_suspect: interval * 3,
             pause_max: interval * 3,
         }
     }
@@ -109,8 +110,17 @@ impl FailureDetector {
         }
     }
 
-    /// A heartbeat: a gossiped version of the node advanced, or it spoke directly. Others are not counted.
+    /// The node itself spoke: a heartbeat on its stream, or any message of it. Nodes that are not tracked do not count.
     pub fn heard_from(&mut self, now: Instant, node: NodeId, out: &mut Vec<Verdict>) {
+        if let Some(record) = self.nodes.get_mut(&node) {
+            record.suspected = false;
+        }
+        self.heard_of(now, node, out);
+    }
+
+    /// Others gossiped a newer heartbeat of the node. It counts as one, but it is old news when it arrives: it does not
+    /// clear the suspicion of a lost link, nor revive a node that was convicted under it.
+    pub fn heard_of(&mut self, now: Instant, node: NodeId, out: &mut Vec<Verdict>) {
         self.notice_pause(now);
         let longest = self.config.silence_max;
         let Some(record) = self.nodes.get_mut(&node) else { return };
@@ -127,8 +137,7 @@ impl FailureDetector {
             }
         }
         record.last_heard = record.last_heard.max(now);
-        record.suspected = false;
-        if !record.up {
+        if !record.up && !record.suspected {
             record.up = true;
             out.push(Verdict::Up(node));
         }
@@ -161,7 +170,6 @@ impl FailureDetector {
         for (node, record) in &mut self.nodes {
             if record.up && now >= record.last_heard + tolerated(config, record) {
                 record.up = false;
-                record.suspected = false;
                 out.push(Verdict::Down(*node));
             }
         }
@@ -270,7 +278,7 @@ mod tests {
             let [(up_at, up), (down_at, down)] = verdicts[..] else { panic!("{verdicts:?}") };
             assert_eq!((up_at, up, down), (0.0, Verdict::Up(node(1)), Verdict::Down(node(1))));
             // Last heard at 49 intervals.
-            assert!((53.0..57.0).contains(&down_at), "{interval:?}: convicted at {down_at}");
+            assert!((55.0..57.0).contains(&down_at), "{interval:?}: convicted at {down_at}");
         }
     }
 
@@ -291,7 +299,7 @@ mod tests {
         let verdicts = run(&mut detector, interval, 0..300, |tick| tick % 5 == 0 && tick < 200);
         let (at, verdict) = verdicts[1];
         assert_eq!(verdict, Verdict::Down(node(1)));
-        assert!((23.4..24.1).contains(&at), "convicted at {at}");
+        assert!((25.0..26.1).contains(&at), "convicted at {at}");
     }
 
     #[test]
@@ -303,11 +311,12 @@ mod tests {
         let last = Instant(1_000_000_000) + interval * 10;
         detector.suspect(last + interval / 2, node(1), &mut out);
         assert_eq!(out, []);
-        detector.step(last + interval * 3 / 2, &mut out);
-        assert_eq!((out.len(), detector.deadline()), (0, Some(last + interval * 2)));
-        detector.step(last + interval * 2, &mut out);
+        detector.heard_of(last + interval, node(1), &mut out);
+        detector.step(last + interval * 3, &mut out);
+        assert_eq!((out.len(), detector.deadline()), (0, Some(last + interval * 4)));
+        detector.step(last + interval * 4, &mut out);
         assert_eq!(out, [Verdict::Down(node(1))]);
-        detector.heard_from(last + interval * 3, node(1), &mut out);
+        detector.heard_from(last + interval * 5, node(1), &mut out);
         assert_eq!(out.last(), Some(&Verdict::Up(node(1))));
     }
 
@@ -321,6 +330,7 @@ mod tests {
         detector.suspect(last + interval / 2, node(1), &mut out);
         detector.heard_from(last + interval, node(1), &mut out);
         detector.step(last + interval * 3, &mut out);
+        detector.step(last + interval * 9 / 2, &mut out);
         assert_eq!(out, []);
     }
 

@@ -24,7 +24,10 @@ struct Cluster {
     random: Random,
     interval: Duration,
     loss_percent: u64,
+    /// Whether nodes also send heartbeats to each other twice an interval, as streams do.
+    streams: bool,
     now: Instant,
+    /// An empty message is a heartbeat.
     network: Vec<(Instant, usize, usize, Bytes)>,
     verdicts: Vec<(Instant, usize, Verdict)>,
 }
@@ -48,17 +51,20 @@ impl Cluster {
             })
             .collect();
         let now = Instant(1_000_000_000);
-        Self { hosts, random, interval, loss_percent, now, network: Vec::new(), verdicts: Vec::new() }
+        Self { hosts, random, interval, loss_percent, streams: true, now, network: Vec::new(), verdicts: Vec::new() }
     }
 
     fn step(&mut self, at: usize, input: GossipInput) {
         let now = self.now;
         let host = &mut self.hosts[at];
         let (mut out, mut verdicts) = (Vec::new(), Vec::new());
+        if let GossipInput::Message { from, .. } = &input {
+            host.detector.heard_from(now, *from, &mut verdicts);
+        }
         host.gossip.step(now, input, &mut out);
         for output in out {
             match output {
-                GossipOutput::Advanced(heard) => host.detector.heard_from(now, heard, &mut verdicts),
+                GossipOutput::Advanced(heard) => host.detector.heard_of(now, heard, &mut verdicts),
                 GossipOutput::Send { to, frame } if !self.random.chance(self.loss_percent, 100) => {
                     let delay = Duration::from_millis(self.random.between(1, 20));
                     let to = (0..).find(|index| node(*index) == to).unwrap();
@@ -80,15 +86,19 @@ impl Cluster {
     }
 
     fn run(&mut self, intervals: u32) {
-        let end = self.now + self.interval * intervals;
-        while self.now < end {
+        for tick in 0..intervals * 20 {
             self.now = self.now + self.interval / 20;
             let now = self.now;
+            if self.streams && tick % 10 == 0 {
+                self.send_heartbeats();
+            }
             let (due, later): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut self.network).into_iter().partition(|(at, ..)| *at <= now);
             self.network = later;
             for (_, from, to, bytes) in due {
-                if !self.hosts[to].stopped {
+                if bytes.is_empty() {
+                    self.heartbeat(from, to);
+                } else if !self.hosts[to].stopped {
                     let frame = GossipFrame::from_bytes(&bytes).unwrap();
                     self.step(to, GossipInput::Message { from: node(from), frame });
                 }
@@ -100,6 +110,28 @@ impl Cluster {
                     self.step(at, GossipInput::Tick);
                 }
             }
+        }
+    }
+
+    fn send_heartbeats(&mut self) {
+        for from in (0..self.hosts.len()).filter(|at| !self.hosts[*at].stopped) {
+            for to in (0..self.hosts.len()).filter(|to| *to != from) {
+                if !self.random.chance(self.loss_percent, 100) {
+                    self.network.push((self.now, from, to, Bytes::new()));
+                }
+            }
+        }
+    }
+
+    fn heartbeat(&mut self, from: usize, to: usize) {
+        let host = &mut self.hosts[to];
+        let mut verdicts = Vec::new();
+        if !host.stopped {
+            host.detector.heard_from(self.now, node(from), &mut verdicts);
+        }
+        for verdict in verdicts {
+            host.gossip.set_live(node(from), true);
+            self.verdicts.push((self.now, to, verdict));
         }
     }
 
@@ -137,6 +169,39 @@ fn a_dead_node_is_convicted_by_all_within_ten_intervals_and_nobody_else_is() {
             let ups = cluster.verdicts.iter().filter(|(_, _, verdict)| *verdict == Verdict::Up(node(1))).count();
             assert_eq!(ups, count - 1, "a node that is back is seen by all: {:?}", cluster.verdicts);
         }
+    }
+}
+
+#[test]
+fn gossip_alone_will_do() {
+    for seed in 0..5 {
+        let mut cluster = Cluster::new(5, Duration::from_secs(1), 0, seed);
+        cluster.streams = false;
+        cluster.run(200);
+        assert_eq!(cluster.downs(), [], "seed {seed}");
+        let died = cluster.now;
+        cluster.hosts[1].stopped = true;
+        cluster.run(30);
+        let downs = cluster.downs();
+        assert_eq!(downs.len(), 4, "{downs:?}");
+        assert!(downs.iter().all(|(at, ..)| at.since(died) < Duration::from_secs(12)), "{downs:?}");
+    }
+}
+
+#[test]
+fn a_lost_link_makes_it_quick() {
+    for (count, seed) in [(3, 1), (5, 2), (9, 3), (9, 4)] {
+        let mut cluster = Cluster::new(count, Duration::from_secs(1), 3, seed);
+        cluster.run(60);
+        let died = cluster.now;
+        cluster.hosts[1].stopped = true;
+        for at in (0..count).filter(|at| *at != 1) {
+            cluster.hosts[at].detector.suspect(died, node(1), &mut Vec::new());
+        }
+        cluster.run(30);
+        let downs = cluster.downs();
+        assert_eq!(downs.len(), count - 1, "{downs:?}");
+        assert!(downs.iter().all(|(at, ..)| at.since(died) < Duration::from_secs(8)), "{downs:?}, died {died:?}");
     }
 }
 
