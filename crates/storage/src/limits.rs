@@ -6,6 +6,8 @@ pub const BLOCK_BYTES_MAX: u32 = 256 * 1024 * 1024;
 pub const MEMTABLE_WINDOW_ROWS_MIN: usize = 64;
 /// Bytes of rows that one read copies from memtables of one partition; a read that needs more stops there as at a limit.
 pub const MEMTABLE_WINDOW_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Rows of one partition of which deletions leave nothing, after which a read stops as at a limit.
+pub const DEAD_ROWS_MAX: usize = 1_000_000;
 /// Rows and partitions merged by a read that may not block; beyond it the answer is `NeedsDisk`.
 pub const MEMORY_ONLY_ROWS_MAX: usize = 2048;
 /// Partitions in one SSTable: bounds the filter, and the hashes held while it is written.

@@ -5,7 +5,7 @@ use quorate_model::{ColumnData, DecoratedKey, Partition, Position, Row, Seconds,
 use super::TableView;
 use super::merge::{MergedRow, RowMerger, RowSource};
 use crate::error::ReadError;
-use crate::limits::{MEMORY_ONLY_ROWS_MAX, MEMTABLE_WINDOW_BYTES_MAX, MEMTABLE_WINDOW_ROWS_MIN};
+use crate::limits::{DEAD_ROWS_MAX, MEMORY_ONLY_ROWS_MAX, MEMTABLE_WINDOW_BYTES_MAX, MEMTABLE_WINDOW_ROWS_MIN};
 use crate::memtable::Window;
 use crate::sstable::TableCursor;
 
@@ -64,7 +64,8 @@ pub(super) fn gather(
     };
     loop {
         let (gathered, enough) = gather_window(view, cursors, want, window, budget)?;
-        if enough || gathered.cut.is_none() || window.bytes >= MEMTABLE_WINDOW_BYTES_MAX {
+        let widest = window.bytes >= MEMTABLE_WINDOW_BYTES_MAX && window.rows >= MEMTABLE_WINDOW_BYTES_MAX;
+        if enough || gathered.cut.is_none() || widest {
             return Ok(gathered);
         }
         // The memtables' rows were mostly dead. A new attempt, not a continuation: all that one read gives of a partition
@@ -97,15 +98,18 @@ fn gather_window(
     }
     let mut merger = RowMerger::new(sources, want.reversed, view.truncated);
     let mut partition = Partition::default();
-    let (mut live, mut bytes) = (0, 0);
+    let (mut live, mut bytes, mut dead) = (0, 0, 0);
     let mut last = None;
     let (cut, enough) = loop {
-        let enough = live >= want.rows || bytes >= want.bytes;
+        let enough = live >= want.rows || bytes >= want.bytes || dead >= DEAD_ROWS_MAX;
         match merger.next(&head, cursors)? {
             MergedRow::End => break (None, true),
             MergedRow::Cut => break (last, enough),
             MergedRow::Row(..) | MergedRow::Gone(_) if enough => break (last, true),
-            MergedRow::Gone(key) => last = Some(key),
+            MergedRow::Gone(key) => {
+                dead += 1;
+                last = Some(key);
+            }
             MergedRow::Row(key, row) => {
                 live += usize::from(row.is_live(want.now));
                 bytes += key.0.len() + row_bytes(&row);
