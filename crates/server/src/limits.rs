@@ -1,0 +1,46 @@
+//! Limits of the server: everything that a client or a peer could make grow.
+
+use std::time::Duration;
+
+/// Greatest message of a client or a peer, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = quorate_proto::limits::MESSAGE_BYTES_MAX;
+/// A message between nodes is closed once it holds so many bytes of frames.
+pub const BATCH_BYTES_GOAL: usize = 1024 * 1024;
+/// Bytes queued for one peer on one lane; further frames are dropped and counted.
+pub const LANE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Greatest frame: what a message can hold, less its envelope.
+pub const FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 1024;
+/// Peers' frames waiting for another thread's machine; further ones are dropped and counted.
+pub const MAILBOX_FRAMES_MAX: usize = 65_536;
+/// Time to open a connection to a peer.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for the first message of a stream.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+/// HTTP/2 pings on idle connections between nodes.
+pub const PING_INTERVAL: Duration = Duration::from_millis(500);
+/// A ping that is not answered for so long ends the connection.
+pub const PING_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// Pause before a connection is tried again, at first and at most.
+pub const RECONNECT_MIN: Duration = Duration::from_millis(50);
+/// See [`RECONNECT_MIN`].
+pub const RECONNECT_MAX: Duration = Duration::from_secs(1);
+/// Streams that one connection may have open at once.
+pub const CONNECTION_STREAMS_MAX: u32 = 1_024;
+/// Requests in flight on one client's stream before further ones are refused as overloaded.
+pub const STREAM_REQUESTS_MAX: usize = 16_384;
+/// Bytes of answers queued for one client's stream before its requests are read no further.
+pub const STREAM_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A message of answers is closed once it holds so many bytes.
+pub const ANSWER_BYTES_GOAL: usize = 512 * 1024;
+/// Bytes of an HTTP request's head.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Time for a whole HTTP exchange.
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(5);
+/// HTTP connections at once.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+/// Time for a stop: requests in flight end, memtables are flushed.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(9);
+/// Inputs a thread handles before it looks at its sockets again.
+pub const INPUTS_A_TURN: usize = 512;
+/// Most worker threads.
+pub const WORKERS_MAX: usize = 256;
