@@ -178,3 +178,27 @@ fn dropped_tables_stay_dropped() {
     assert!(!disk.snapshot_paths().iter().any(|(path, _)| path.ends_with(".sst")));
     assert_eq!(storage.stats().memtable_bytes, 0);
 }
+
+#[test]
+fn a_flush_that_is_asked_for_does_not_wait_for_one_that_is_due() {
+    let disk = disk(1);
+    let storage = open(&disk);
+    let mut model = Model::default();
+    for number in 0..100u16 {
+        let mutation = insert(1, u64::from(number), 1, 1, &[1; 200]);
+        model.apply(&mutation);
+        storage.write(mutation).unwrap();
+    }
+    let due = storage.due_jobs(NOW);
+    assert!(!due.is_empty());
+    let due = step_all(due);
+    run_all(storage.flush(table(1))).unwrap();
+    assert_eq!(storage.stats().memtable_bytes, 0);
+    let listed = storage.stats().tables[&table(1)].sstables;
+    run_all(due).unwrap();
+    assert_eq!(storage.stats().tables[&table(1)].sstables, listed);
+    assert_eq!(storage.stats().memtable_bytes, 0);
+    assert_eq!(content(&storage, 1), model.content(1));
+    let files = disk.snapshot_paths().iter().filter(|(path, _)| path.ends_with(".sst")).count();
+    assert_eq!(files as u64, listed);
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use quorate_model::{Seconds, TableId};
 
 use super::core::{Engine, Table, lock};
-use super::job::{StorageJob, Work, claim_frozen, flush_jobs};
+use super::job::{StorageJob, Work, claim_frozen};
 use super::tables::frozen;
 use crate::compaction::merge::TableMerge;
 use crate::compaction::picker::{FileSummary, PickLimits, pick, pick_major};
@@ -24,7 +24,8 @@ pub(super) fn due_jobs(engine: &Arc<Engine>, now: Seconds) -> Vec<StorageJob> {
         .collect();
     let mut jobs = claim_frozen(engine, &ready);
     if let Some(table) = to_flush(engine, &ready) {
-        jobs.extend(flush_jobs(engine, &[table]));
+        table.freeze(engine.options.memtable_shards);
+        jobs.extend(claim_frozen(engine, &[table]));
     }
     if let Some(log) = engine.log.get()
         && log.wants_segment()

@@ -154,20 +154,26 @@ fn address(memtable: &Arc<Memtable>) -> usize {
     Arc::as_ptr(memtable) as usize
 }
 
-/// Freezes the tables' memtables and claims all that wait to be flushed.
+/// Freezes the tables' memtables and flushes all that wait, claimed by another job or not: the one that ends first counts,
+/// the other finds its memtable gone.
 pub(super) fn flush_jobs(engine: &Arc<Engine>, tables: &[Arc<Table>]) -> Vec<StorageJob> {
     tables.iter().for_each(|table| table.freeze(engine.options.memtable_shards));
-    claim_frozen(engine, tables)
+    waiting(engine, tables, |_| true)
 }
 
-/// Claims the memtables that wait to be flushed, oldest first.
+/// Flushes of the memtables that wait and that no other job has claimed.
 pub(super) fn claim_frozen(engine: &Arc<Engine>, tables: &[Arc<Table>]) -> Vec<StorageJob> {
+    waiting(engine, tables, |newly_claimed| newly_claimed)
+}
+
+/// Jobs for memtables that wait, oldest first.
+fn waiting(engine: &Arc<Engine>, tables: &[Arc<Table>], wanted: impl Fn(bool) -> bool) -> Vec<StorageJob> {
     let mut jobs = Vec::new();
     for table in tables {
         let view = table.view();
         let mut claims = lock(&table.claims);
         for memtable in view.memtables.iter().skip(1).rev() {
-            if claims.flushing.insert(address(memtable)) {
+            if wanted(claims.flushing.insert(address(memtable))) {
                 let work = Work::Flush { memtable: memtable.clone(), shard: 0, output: None };
                 jobs.push(StorageJob { engine: engine.clone(), table: Some(table.clone()), work, failed: false });
             }

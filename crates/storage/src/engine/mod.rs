@@ -203,21 +203,16 @@ impl Storage {
         due::due_jobs(&self.engine, now)
     }
 
-    /// Flushes of everything in a table's memtable. What another flush already works on is not among them.
+    /// Flushes of everything in a table's memtables: when these jobs have ended, what was applied before is in SSTables.
+    /// What a due flush already works on is written twice, and once kept: no need to wait for others.
     pub fn flush(&self, table: TableId) -> Vec<StorageJob> {
         let tables: Vec<_> = self.engine.find_table(table).into_iter().collect();
         job::flush_jobs(&self.engine, &tables)
     }
 
-    /// Flushes of everything in memtables.
+    /// Flushes of everything in memtables, likewise.
     pub fn flush_all(&self) -> Vec<StorageJob> {
         job::flush_jobs(&self.engine, &self.engine.all_tables())
-    }
-
-    /// Whether memtables of the table (of any, if `None`) are still being flushed: what a flush asked for is durable once
-    /// its own jobs are done and this is false.
-    pub fn is_flushing(&self, table: Option<TableId>) -> bool {
-        self.engine.is_flushing(table)
     }
 
     /// A compaction of all the table's SSTables that no other job works on and for which there is room.

@@ -64,11 +64,6 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn is_flushing(&self, table: Option<TableId>) -> bool {
-        let tables = table.map_or_else(|| self.all_tables(), |id| self.find_table(id).into_iter().collect());
-        tables.iter().any(|table| !frozen(&table.view()).is_empty())
-    }
-
     pub(super) fn load_bytes(&self) -> u64 {
         let of_view = |view: &TableView| {
             view.sstables.iter().map(|file| file.bytes).sum::<u64>()
