@@ -174,7 +174,7 @@ impl fmt::Debug for JobOutcome {
 }
 
 /// Messages between the machines of one node (opaque to the driver, which only carries them).
-pub struct Internal(pub(crate) Box<dyn std::any::Any + Send>);
+pub struct Internal(pub(crate) crate::internal::Message);
 
 impl fmt::Debug for Internal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,137 @@
+//! What applying the metadata log does to this node's storage, and from when on an epoch counts as applied here.
+//!
+//! An epoch is announced to others only when (a) the storage engine has dropped and truncated what it says, and (b) every
+//! worker has finished the writes that it admitted before it saw the epoch. Others rely on it: whoever copies a range
+//! from this node once it has announced an epoch gets every write that was planned before.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use quorate_membership::ClusterMetadata;
+use quorate_model::schema::Table;
+use quorate_model::{Epoch, Seconds, TableId, Timestamp};
+use quorate_storage::{Storage, StorageError};
+
+use super::{Control, Owner, Step};
+use crate::machine::{Job, JobClass, JobOutcome, MachineId, Output};
+use crate::settings::table_settings;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    applied: Epoch,
+    /// Epochs on their way, with the jobs and workers that each waits for.
+    under_way: VecDeque<(Epoch, BTreeSet<u64>, BTreeSet<MachineId>)>,
+    next_job: u64,
+}
+
+impl Effects {
+    /// The last epoch that is applied everywhere on this node.
+    pub(super) fn applied(&self) -> Epoch {
+        self.applied
+    }
+
+    /// What was read at the start is applied: no worker had begun yet.
+    pub(super) fn start_at(&mut self, epoch: Epoch) {
+        self.applied = epoch;
+    }
+
+    fn advance(&mut self) {
+        while let Some((epoch, jobs, workers)) = self.under_way.front()
+            && jobs.is_empty()
+            && workers.is_empty()
+        {
+            self.applied = *epoch;
+            self.under_way.pop_front();
+        }
+    }
+}
+
+impl Control {
+    pub(super) fn start_effects(&mut self, step: &mut Step<'_>, before: &ClusterMetadata, after: &ClusterMetadata) {
+        let (old, new) = (tables(before), tables(after));
+        for (id, table) in &new {
+            if old.get(id).is_none_or(|known| known.options != table.options) {
+                self.shared.storage().configure_table(*id, table_settings(&table.options));
+            }
+        }
+        let mut jobs = BTreeSet::new();
+        for (id, table) in old.iter().filter(|(id, _)| !new.contains_key(id)) {
+            let tag = format!("dropped-{}-{}", step.now.wall.0 / 1000, table.name);
+            jobs.insert(self.start_effect(step, *id, tag, None));
+        }
+        for (id, up_to) in &after.truncations {
+            if before.truncations.get(id) != Some(up_to)
+                && let Some(table) = new.get(id)
+            {
+                let tag = format!("truncated-{}-{}", step.now.wall.0 / 1000, table.name);
+                jobs.insert(self.start_effect(step, *id, tag, Some(*up_to)));
+            }
+        }
+        let workers = self.workers().collect();
+        self.effects.under_way.push_back((after.epoch, jobs, workers));
+    }
+
+    fn start_effect(&mut self, step: &mut Step<'_>, table: TableId, tag: String, up_to: Option<Timestamp>) -> u64 {
+        self.effects.next_job += 1;
+        let id = Owner::Effects.tag(self.effects.next_job);
+        let storage = Arc::clone(self.shared.storage());
+        let now = Seconds::from_micros(step.now.wall.0);
+        let work = move || JobOutcome(Box::new(carry_out(&storage, table, &tag, up_to, now)));
+        step.out.push(Output::Job(Job { id, class: JobClass::System, work: Box::new(work) }));
+        id
+    }
+
+    pub(super) fn effect_done(&mut self, step: &mut Step<'_>, id: u64, outcome: JobOutcome) {
+        if let Ok(result) = outcome.0.downcast::<Result<(), StorageError>>()
+            && let Err(error) = *result
+        {
+            // Serving data that the cluster holds to be gone is worse than not serving; the next start tries again.
+            step.out.push(Output::Fatal(format!("a dropped or truncated table could not be removed: {error}")));
+            return;
+        }
+        for (_, jobs, _) in &mut self.effects.under_way {
+            jobs.remove(&id);
+        }
+        self.effects.advance();
+    }
+
+    /// A worker has finished what it admitted before this epoch.
+    pub(super) fn settled(&mut self, _step: &mut Step<'_>, worker: MachineId, settled: Epoch) {
+        for (epoch, _, workers) in &mut self.effects.under_way {
+            if *epoch <= settled {
+                workers.remove(&worker);
+            }
+        }
+        self.effects.advance();
+    }
+}
+
+/// All tables by identity.
+pub(crate) fn tables(metadata: &ClusterMetadata) -> BTreeMap<TableId, Arc<Table>> {
+    let keyspaces = metadata.schema.keyspaces.values();
+    keyspaces.flat_map(|keyspace| keyspace.tables.values().map(|table| (table.id, Arc::clone(table)))).collect()
+}
+
+/// Takes a snapshot of the table, then truncates it (`up_to`) or drops it. A full disk costs the snapshot, not the drop.
+fn carry_out(
+    storage: &Storage,
+    table: TableId,
+    tag: &str,
+    up_to: Option<Timestamp>,
+    now: Seconds,
+) -> Result<(), StorageError> {
+    for job in storage.flush(table) {
+        if let Err(error @ StorageError::Poisoned(_)) = job.run_to_end() {
+            return Err(error);
+        }
+    }
+    match storage.snapshot(&[table], tag, None, now) {
+        Ok(_) | Err(StorageError::NoSpace(_)) => {}
+        Err(error) => return Err(error),
+    }
+    match up_to {
+        Some(up_to) => storage.truncate(table, up_to),
+        None => storage.drop_table(table),
+    }
+}

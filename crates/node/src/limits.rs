@@ -1,0 +1,32 @@
+//! Every limit of a node that is not the storage engine's.
+
+/// Prepared statements a node keeps; the least recently used goes first.
+pub const PREPARED_MAX: usize = 10_000;
+/// Frames parked in one worker until the node has caught up with the epoch they were planned at.
+pub const PARKED_MAX: usize = 4_096;
+/// Peers' requests in flight in one worker before further ones are refused as overloaded.
+pub const PEER_REQUESTS_MAX: usize = 65_536;
+/// Bytes of one page of rows, if the client sets no smaller bound.
+pub const PAGE_BYTES_MAX: u32 = 1024 * 1024;
+/// Rows that a read with tests (`ALLOW FILTERING`) takes at once at least.
+pub const FILTER_ROWS_MIN: u32 = 512;
+/// Bytes of an unpaged answer, above which the client is told to page.
+pub const UNPAGED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Statements of one batch.
+pub const BATCH_STATEMENTS_MAX: usize = 65_535;
+/// Bytes of all mutations of one batch.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Partitions of one read (`IN` on the partition key).
+pub const READ_PARTITIONS_MAX: usize = 1_000;
+/// Bytes of hints sent to one node and not yet acknowledged.
+pub const HINT_BATCH_BYTES: usize = 512 * 1024;
+/// Bytes of one page of a streamed range.
+pub const STREAM_PAGE_BYTES: u32 = 512 * 1024;
+/// Changes of the schema waiting in the control machine.
+pub const SCHEMA_QUEUE_MAX: usize = 1_024;
+/// How often a request refused for its epoch is planned again.
+pub const REPLAN_MAX: u32 = 16;
+/// Events kept of one trace.
+pub const TRACE_EVENTS_MAX: usize = 1_000;
+/// The internode port where an address names none.
+pub const INTERNODE_PORT: u16 = 7000;

@@ -1,0 +1,98 @@
+//! An operation: one client's request from its arrival until nothing more is awaited for it.
+
+use quorate_env::{Instant, Now};
+use quorate_model::request::{Trace, TraceEvent};
+use quorate_model::{Epoch, NodeId};
+
+use super::reads::ReadOp;
+use super::writes::WriteOp;
+use crate::limits;
+use crate::machine::RequestId;
+
+/// See the module.
+pub(super) struct Op {
+    /// Whom to answer.
+    pub client: RequestId,
+    /// Whether that was done.
+    pub answered: bool,
+    pub arrived: Instant,
+    pub deadline: Instant,
+    /// The epoch that its present plans were made at.
+    pub epoch: Epoch,
+    pub warnings: Vec<String>,
+    pub trace: Option<Trace>,
+    /// Calls in flight.
+    pub calls: Vec<u64>,
+    /// The timer that is set for it.
+    pub timer: Option<Instant>,
+    /// Parts that wait for a later epoch to be planned again.
+    pub replans: Vec<(usize, Epoch)>,
+    pub kind: Kind,
+}
+
+/// What an operation does.
+pub(super) enum Kind {
+    Write(WriteOp),
+    Read(Box<ReadOp>),
+    /// The control machine works on it.
+    Control,
+}
+
+impl Op {
+    pub(super) fn is_finished(&self) -> bool {
+        match &self.kind {
+            Kind::Write(write) => write.machine.is_finished(),
+            Kind::Read(_) | Kind::Control => self.answered,
+        }
+    }
+
+    /// When it wants to be told that time has passed.
+    pub(super) fn wanted_tick(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::Write(write) => write.machine.deadline(),
+            Kind::Read(read) => read.deadline().or(Some(self.deadline)),
+            Kind::Control => Some(self.deadline),
+        }
+    }
+
+    /// Whether something in it waits for this epoch or an earlier one.
+    pub(super) fn waits_for_at_most(&self, epoch: Epoch) -> bool {
+        self.replans.iter().any(|(_, wanted)| *wanted <= epoch)
+    }
+
+    /// Notes an event if the request is traced.
+    pub(super) fn note(&mut self, now: Now, node: NodeId, activity: impl FnOnce() -> String) {
+        let arrived = self.arrived;
+        if let Some(trace) = &mut self.trace
+            && trace.events.len() < limits::TRACE_EVENTS_MAX
+        {
+            trace.events.push(TraceEvent { node, elapsed_us: micros(now, arrived), activity: activity() });
+        }
+    }
+
+    /// Notes what a replica did.
+    pub(super) fn note_remote(&mut self, now: Now, node: NodeId, events: &[(u64, String)]) {
+        let elapsed_us = micros(now, self.arrived);
+        if let Some(trace) = &mut self.trace {
+            let room = limits::TRACE_EVENTS_MAX.saturating_sub(trace.events.len());
+            trace.events.extend(events.iter().take(room).map(|(took_us, activity)| TraceEvent {
+                node,
+                elapsed_us,
+                activity: format!("{activity} in {took_us} µs"),
+            }));
+        }
+    }
+
+    /// The trace, as the client gets it.
+    pub(super) fn finish_trace(&mut self, now: Now) -> Option<Trace> {
+        let arrived = self.arrived;
+        self.trace.take().map(|mut trace| {
+            trace.duration_us = micros(now, arrived);
+            trace
+        })
+    }
+}
+
+fn micros(now: Now, since: Instant) -> u64 {
+    u64::try_from(now.mono.since(since).as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,425 @@
+//! Coordinating reads: command after command, page after page, until the client's page is full.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate_coordinator::message::ReplicaResponse;
+use quorate_coordinator::{
+    Continuation, ReadInput, ReadMachine, ReadOutput, ReadRepair, ReadRequest, ReadStats, ScanMachine, ScanRange,
+    SpeculativeRetry,
+};
+use quorate_cql::{PageProgress, ReadOperation, ResultBuilder};
+use quorate_env::Instant;
+use quorate_model::request::{Answer, RequestError};
+use quorate_model::wire::Wire;
+use quorate_model::{
+    Consistency, DecoratedKey, NodeId, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Row, TableId, Token,
+};
+
+use super::calls::Call;
+use super::op::{Kind, Op};
+use super::{CallTarget, Step, Worker};
+use crate::limits;
+use crate::paging::PagingState;
+use crate::snapshot::{Snapshot, TablePlacement};
+
+/// A `SELECT` in flight.
+pub(super) struct ReadOp {
+    operation: ReadOperation,
+    table: TableId,
+    builder: Option<ResultBuilder>,
+    consistency: Consistency,
+    page_size: Option<u32>,
+    /// Time for each read of which the answer is made.
+    timeout: Duration,
+    fingerprint: u64,
+    /// Which of the operation's commands is being read.
+    command: usize,
+    /// Where it goes on.
+    resume: Option<Continuation>,
+    machine: Machine,
+    counted: ReadStats,
+}
+
+enum Machine {
+    /// Between two reads.
+    None,
+    One(Box<ReadMachine>),
+    Scan(Box<ScanMachine>),
+}
+
+/// What a client asked, beside the operation itself.
+pub(super) struct ReadSettings {
+    pub consistency: Consistency,
+    pub page_size: Option<u32>,
+    pub paging_state: Option<Bytes>,
+    pub timeout: Duration,
+    pub fingerprint: u64,
+}
+
+impl ReadOp {
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.machine {
+            Machine::None => None,
+            Machine::One(machine) => machine.deadline(),
+            Machine::Scan(machine) => machine.deadline(),
+        }
+    }
+
+    /// Whether the answer is given in pages of the client's size.
+    fn is_paged(&self) -> bool {
+        self.page_size.is_some() && !self.operation.is_aggregate()
+    }
+}
+
+impl Worker {
+    /// Starts a `SELECT`; sets the kind of `op`.
+    pub(super) fn start_read(
+        &mut self,
+        step: &mut Step<'_>,
+        id: u64,
+        op: &mut Op,
+        operation: ReadOperation,
+        settings: ReadSettings,
+    ) -> Result<(), RequestError> {
+        if operation.commands.len() > limits::READ_PARTITIONS_MAX {
+            return Err(RequestError::invalid(format!(
+                "IN selects {} partitions, more than the {} that one query may read",
+                operation.commands.len(),
+                limits::READ_PARTITIONS_MAX
+            )));
+        }
+        let mut progress = None;
+        let (mut command, mut resume) = (0, None);
+        if let Some(bytes) = &settings.paging_state {
+            let state = PagingState::open(bytes, settings.fingerprint, self.snapshot.metadata.cluster)?;
+            let bad = |error| RequestError::Protocol(format!("Invalid value for the paging state: {error}"));
+            progress = Some(PageProgress::from_bytes(&state.progress).map_err(bad)?);
+            command = usize::try_from(state.command).unwrap_or(usize::MAX);
+            resume = state.resume;
+        }
+        op.warnings.extend(operation.warnings.iter().cloned());
+        let builder = ResultBuilder::new(&operation, settings.page_size, progress);
+        op.kind = Kind::Read(Box::new(ReadOp {
+            table: operation.plan.table.id,
+            operation,
+            builder: Some(builder),
+            consistency: settings.consistency,
+            page_size: settings.page_size,
+            timeout: settings.timeout,
+            fingerprint: settings.fingerprint,
+            command,
+            resume,
+            machine: Machine::None,
+            counted: ReadStats::default(),
+        }));
+        self.read_on(step, id, op);
+        Ok(())
+    }
+
+    /// Reads until something has to be awaited or the page is full.
+    fn read_on(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op) {
+        loop {
+            let Kind::Read(read) = &mut op.kind else { return };
+            let Some(builder) = &read.builder else { return };
+            let full =
+                builder.is_full() || (read.is_paged() && builder.byte_count() >= limits::PAGE_BYTES_MAX as usize);
+            let Some(command) = read.operation.commands.get(read.command).cloned().filter(|_| !full) else {
+                self.finish_read(step, op);
+                return;
+            };
+            if builder.byte_count() > limits::UNPAGED_BYTES_MAX {
+                let error = RequestError::invalid(format!(
+                    "the answer is larger than {} bytes: page it",
+                    limits::UNPAGED_BYTES_MAX
+                ));
+                self.answer(step, op, Err(error));
+                return;
+            }
+            let command = page_command(command, read, builder.rows_remaining());
+            let table = Arc::clone(&read.operation.plan.table);
+            let resume = read.resume.clone();
+            match self.read_virtual(&table, &command, resume.as_ref()) {
+                Some(response) => {
+                    if !self.take_page(step, op, response) {
+                        return;
+                    }
+                }
+                None => {
+                    self.shared.metrics.coordinated_reads_total.increment();
+                    if let Err(error) = self.start_machine(step, id, op, command) {
+                        self.answer(step, op, Err(error));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn start_machine(
+        &mut self,
+        step: &mut Step<'_>,
+        id: u64,
+        op: &mut Op,
+        command: ReadCommand,
+    ) -> Result<(), RequestError> {
+        let Kind::Read(read) = &mut op.kind else { return Ok(()) };
+        let Some(placement) = self.snapshot.table(read.table) else {
+            return Err(RequestError::invalid("the table does not exist any more"));
+        };
+        let options = &placement.table.options;
+        let speculative = SpeculativeRetry::parse(&options.speculative_retry);
+        let deadline = op.deadline.max(step.now.mono + read.timeout);
+        let request = ReadRequest {
+            resume: read.resume.clone(),
+            consistency: read.consistency,
+            deadline,
+            speculative_delay: speculative.and_then(|retry| retry.delay(&self.latencies, read.timeout)),
+            read_repair: match options.read_repair.eq_ignore_ascii_case("NONE") {
+                true => ReadRepair::None,
+                false => ReadRepair::Blocking,
+            },
+            command,
+        };
+        op.deadline = deadline;
+        op.epoch = self.snapshot.epoch();
+        let mut outputs = Vec::new();
+        let latency = |node| self.latencies.average_us(node);
+        read.machine = match &request.command.target {
+            ReadTarget::Partition(key) => {
+                let plan = self.snapshot.plan(placement, key.token, latency)?;
+                Machine::One(Box::new(ReadMachine::start(request, plan, step.now.mono, &mut outputs)))
+            }
+            ReadTarget::Range { .. } => {
+                let ranges = scan_ranges(&self.snapshot, placement, latency)?;
+                Machine::Scan(Box::new(ScanMachine::start(request, ranges, step.now.mono, &mut outputs)))
+            }
+        };
+        self.read_outputs(step, id, op, outputs);
+        Ok(())
+    }
+
+    pub(super) fn read_response(&mut self, step: &mut Step<'_>, op: &mut Op, call: Call, response: ReplicaResponse) {
+        let input = ReadInput::Response { node: call.node, tag: call.tag, response };
+        self.step_read(step, call.op, op, input);
+    }
+
+    pub(super) fn step_read(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op, input: ReadInput) {
+        let Kind::Read(read) = &mut op.kind else { return };
+        let mut outputs = Vec::new();
+        match &mut read.machine {
+            Machine::None => {}
+            Machine::One(machine) => machine.step(step.now.mono, input, &mut outputs),
+            Machine::Scan(machine) => machine.step(step.now.mono, input, &mut outputs),
+        }
+        self.read_outputs(step, id, op, outputs);
+    }
+
+    pub(super) fn replan_read(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op) {
+        let mut outputs = Vec::new();
+        if let Err(error) = self.replan_machine(step, op, &mut outputs) {
+            self.answer(step, op, Err(error));
+            return;
+        }
+        self.read_outputs(step, id, op, outputs);
+    }
+
+    fn replan_machine(
+        &mut self,
+        step: &mut Step<'_>,
+        op: &mut Op,
+        outputs: &mut Vec<ReadOutput>,
+    ) -> Result<(), RequestError> {
+        let Kind::Read(read) = &mut op.kind else { return Ok(()) };
+        let Some(placement) = self.snapshot.table(read.table) else {
+            return Err(RequestError::invalid("the table does not exist any more"));
+        };
+        op.epoch = self.snapshot.epoch();
+        let latency = |node| self.latencies.average_us(node);
+        let token = match read.operation.commands.get(read.command).map(|command| &command.target) {
+            Some(ReadTarget::Partition(key)) => key.token,
+            _ => Token::MIN,
+        };
+        match &mut read.machine {
+            Machine::None => {}
+            Machine::One(machine) => {
+                machine.replan(step.now.mono, self.snapshot.plan(placement, token, latency)?, outputs);
+            }
+            Machine::Scan(machine) => {
+                machine.replan(step.now.mono, scan_ranges(&self.snapshot, placement, latency)?, outputs);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_outputs(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op, outputs: Vec<ReadOutput>) {
+        for output in outputs {
+            match output {
+                ReadOutput::Send { to, tag, request } => {
+                    self.call(step, op, CallTarget { op: id, part: 0, node: to, tag }, request);
+                }
+                ReadOutput::Replan { known } => {
+                    self.shared.metrics.stale_epoch_total.increment();
+                    // Whoever refused it was ahead, and its answer has made control ask for what is missing.
+                    op.replans.push((0, known));
+                }
+                ReadOutput::Done(result) => {
+                    self.count_read(step, op);
+                    match result {
+                        Ok(response) => {
+                            if self.take_page(step, op, response) {
+                                self.read_on(step, id, op);
+                            }
+                        }
+                        Err(error) => self.answer(step, op, Err(error)),
+                    }
+                    return;
+                }
+            }
+        }
+        if !op.answered && op.waits_for_at_most(self.snapshot.epoch()) {
+            self.replan(step, id, op);
+        }
+    }
+
+    /// Counts what a finished machine took.
+    fn count_read(&mut self, step: &mut Step<'_>, op: &mut Op) {
+        let Kind::Read(read) = &mut op.kind else { return };
+        let stats = match std::mem::replace(&mut read.machine, Machine::None) {
+            Machine::None => return,
+            Machine::One(machine) => machine.stats(),
+            Machine::Scan(machine) => machine.stats(),
+        };
+        read.counted.mismatches += stats.mismatches;
+        self.shared.metrics.speculative_reads_total.add(u64::from(stats.speculative));
+        self.shared.metrics.read_repairs_total.add(u64::from(stats.repairs));
+        // Answers that still come are for nobody.
+        self.calls.forget(op.calls.drain(..));
+        op.replans.clear();
+        if stats.mismatches > 0 {
+            let me = self.shared.id;
+            op.note(step.now, me, || format!("Replicas disagreed; {} read repairs were sent", stats.repairs));
+        }
+    }
+
+    /// Feeds an answer to the result; false if the client was answered with an error.
+    fn take_page(&mut self, step: &mut Step<'_>, op: &mut Op, response: ReadResponse) -> bool {
+        let Kind::Read(read) = &mut op.kind else { return false };
+        match feed(read, response) {
+            Ok(()) => true,
+            Err(error) => {
+                self.answer(step, op, Err(error));
+                false
+            }
+        }
+    }
+
+    fn finish_read(&mut self, step: &mut Step<'_>, op: &mut Op) {
+        let cluster = self.snapshot.metadata.cluster;
+        let Kind::Read(read) = &mut op.kind else { return };
+        let Some(builder) = read.builder.take() else { return };
+        let more = read.command < read.operation.commands.len();
+        let paging_state = (read.is_paged() && more && !builder.is_exhausted()).then(|| {
+            let state = PagingState {
+                statement: read.fingerprint,
+                command: u32::try_from(read.command).unwrap_or(u32::MAX),
+                resume: read.resume.clone(),
+                progress: builder.progress().to_bytes(),
+            };
+            state.seal(cluster)
+        });
+        let rows = builder.finish(&read.operation, paging_state);
+        self.answer(step, op, Ok(Answer::Rows(rows)));
+    }
+}
+
+/// The command for the next read of a page.
+fn page_command(mut command: ReadCommand, read: &ReadOp, rows_remaining: u32) -> ReadCommand {
+    let wanted = match read.operation.is_filtering() {
+        // Most rows may not pass; those too many are asked for again.
+        true => rows_remaining.max(limits::FILTER_ROWS_MIN),
+        false => rows_remaining,
+    };
+    command.row_limit = command.row_limit.min(wanted);
+    command.byte_limit = command.byte_limit.min(limits::PAGE_BYTES_MAX);
+    command
+}
+
+/// Ranges of the whole ring in token order, with their replicas.
+fn scan_ranges(
+    snapshot: &Snapshot,
+    placement: &TablePlacement,
+    latency: impl Fn(NodeId) -> u64,
+) -> Result<Vec<ScanRange>, RequestError> {
+    let ranges = placement.placements.scan_ranges().into_iter().map(|(range, set)| {
+        let after = (range.start != Token::MIN).then_some(range.start);
+        Ok(ScanRange { after, last: range.end, plan: snapshot.plan_set(placement, &set, &latency)? })
+    });
+    ranges.collect()
+}
+
+/// Feeds an answer to the builder and notes where the next read begins.
+fn feed(read: &mut ReadOp, response: ReadResponse) -> Result<(), RequestError> {
+    let Some(builder) = &mut read.builder else { return Ok(()) };
+    let following = Continuation::after(read.resume.as_ref(), &response, read.operation.now);
+    let stopped_inside = |key: &DecoratedKey| {
+        following.as_ref().is_some_and(|next| next.place.key == *key && next.place.position.is_some())
+    };
+    let filtering = read.operation.is_filtering();
+    let reversed = read.operation.commands.get(read.command).is_some_and(|command| command.reversed);
+    for (key, partition) in &response.partitions {
+        let complete = !stopped_inside(key);
+        if !filtering {
+            builder.push(key, partition, complete)?;
+            continue;
+        }
+        if let Some(stopped) = feed_rows(builder, key, partition, complete, reversed)? {
+            let earlier = read.resume.as_ref().filter(|resume| resume.place.key == *key);
+            let rows_given = earlier.map_or(0, |resume| resume.rows_given).saturating_add(stopped.1);
+            let place = quorate_model::read::Resume { key: key.clone(), position: Some(stopped.0) };
+            read.resume = Some(Continuation { place, rows_given });
+            return Ok(());
+        }
+    }
+    if following.is_none() {
+        read.command += 1;
+    }
+    read.resume = following;
+    Ok(())
+}
+
+/// Feeds a partition row by row, so that a page that is full in its midst ends exactly there: gives that place and the
+/// live rows before it.
+fn feed_rows(
+    builder: &mut ResultBuilder,
+    key: &DecoratedKey,
+    partition: &Partition,
+    complete: bool,
+    reversed: bool,
+) -> Result<Option<(Position, u32)>, RequestError> {
+    let mut rows: Vec<(&quorate_model::ClusteringKey, &Row)> = partition.rows.iter().collect();
+    if reversed {
+        rows.reverse();
+    }
+    if rows.is_empty() {
+        builder.push(key, partition, complete)?;
+        return Ok(None);
+    }
+    let last = rows.len() - 1;
+    for (index, (clustering, row)) in rows.into_iter().enumerate() {
+        let one = Partition {
+            deletion: partition.deletion,
+            static_row: partition.static_row.clone(),
+            rows: BTreeMap::from([(clustering.clone(), row.clone())]),
+            ..Partition::default()
+        };
+        builder.push(key, &one, complete && index == last)?;
+        if builder.is_full() && (index < last || !complete) {
+            let place = if reversed { Position::before(&clustering.0) } else { Position::after(&clustering.0) };
+            return Ok(Some((place, u32::try_from(index + 1).unwrap_or(u32::MAX))));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,333 @@
+//! This node as a replica: applying mutations and reading, for itself and for others.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_coordinator::clock::ahead_by_us;
+use quorate_coordinator::message::{EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope};
+use quorate_env::{Instant, Now};
+use quorate_model::{Epoch, Mutation, ReadCommand, ReadResponse};
+use quorate_storage::{Access, LogPosition, ReadError, StorageError};
+
+use crate::limits;
+use crate::machine::{Job, JobClass, JobOutcome, Output, PeerAddress};
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+
+/// Who waits for a replica's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A request that this worker coordinates.
+    Local {
+        /// The call.
+        call: u64,
+    },
+    /// Another node.
+    Remote {
+        /// The machine that asked.
+        from: PeerAddress,
+        /// Its name for the request.
+        id: u64,
+    },
+    /// This node's control machine, which had mutations applied.
+    Control {
+        /// Its name for them.
+        token: u64,
+    },
+}
+
+/// An answer with what was noted on the way to it.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub origin: Origin,
+    pub response: ReplicaResponse,
+    pub trace: Vec<(u64, String)>,
+}
+
+/// A mutation in the commit log that is not durable yet.
+struct PendingWrite {
+    position: LogPosition,
+    mutation: Arc<Mutation>,
+    origin: Origin,
+    arrived: Instant,
+    trace: bool,
+}
+
+/// A read that waits for the disk.
+struct PendingRead {
+    origin: Origin,
+    digest_only: bool,
+    arrived: Instant,
+    trace: bool,
+}
+
+/// What serving a request needs of the worker.
+pub(super) struct Context<'a> {
+    pub now: Now,
+    pub shared: &'a Shared,
+    pub snapshot: &'a Snapshot,
+    /// Answers that are ready.
+    pub done: &'a mut Vec<Served>,
+    pub out: &'a mut Vec<Output>,
+}
+
+/// The replica's side of a worker.
+#[derive(Default)]
+pub(super) struct Replica {
+    writes: VecDeque<PendingWrite>,
+    reads: BTreeMap<u64, PendingRead>,
+    next_job: u64,
+    /// Epochs seen whose earlier writes are still under way, each with the last position admitted before it.
+    settling: VecDeque<(Epoch, LogPosition)>,
+    settled: Option<Epoch>,
+    /// Set when something was appended to the log since the last [`Output::SyncLog`].
+    sync_wanted: bool,
+}
+
+/// What a read job returns.
+type ReadOutcome = Result<ReadResponse, ReadError>;
+
+impl Replica {
+    /// Requests not yet answered.
+    pub(super) fn in_flight(&self) -> usize {
+        self.writes.len() + self.reads.len()
+    }
+
+    /// Serves a request. The answer comes at once in `context.done`, or later from [`Self::log_synced`] or
+    /// [`Self::job_done`].
+    pub(super) fn serve(&mut self, context: &mut Context<'_>, origin: Origin, request: RequestEnvelope) {
+        let trace = request.trace;
+        let refused = match self.refusal(context.snapshot, &request) {
+            Some(failure) => Some(failure),
+            None => match request.body {
+                ReplicaRequest::Write(mutation) | ReplicaRequest::Repair(mutation) => {
+                    self.write(context, origin, mutation, trace).err()
+                }
+                ReplicaRequest::Read { command, digest_only } => {
+                    let pending = PendingRead { origin, digest_only, arrived: context.now.mono, trace };
+                    self.read(context, command, pending).err()
+                }
+            },
+        };
+        if let Some(failure) = refused {
+            context.shared.metrics.peer_requests_refused_total.increment();
+            let trace = if trace { vec![(0, format!("Refused: {failure}"))] } else { Vec::new() };
+            context.done.push(Served { origin, response: ReplicaResponse::Failed(failure), trace });
+        }
+    }
+
+    fn refusal(&self, snapshot: &Snapshot, request: &RequestEnvelope) -> Option<ReplicaFailure> {
+        if request.timeout_ms == 0 {
+            return Some(ReplicaFailure::DeadlinePassed);
+        }
+        if request.epoch < snapshot.metadata.placement_epoch {
+            return Some(ReplicaFailure::StaleEpoch { current: snapshot.epoch() });
+        }
+        if self.in_flight() >= limits::PEER_REQUESTS_MAX {
+            return Some(ReplicaFailure::Overloaded(format!(
+                "{} requests are in flight on this replica",
+                self.in_flight()
+            )));
+        }
+        None
+    }
+
+    fn write(
+        &mut self,
+        context: &mut Context<'_>,
+        origin: Origin,
+        encoded: EncodedMutation,
+        trace: bool,
+    ) -> Result<(), ReplicaFailure> {
+        let Context { now, shared, snapshot, .. } = context;
+        let mutation = encoded.mutation;
+        if snapshot.table(mutation.table).is_none() {
+            return Err(ReplicaFailure::UnknownTable);
+        }
+        if let Some(timestamp) = mutation.update.max_timestamp() {
+            // What control hands over was accepted by a replica before.
+            let is_new = !matches!(origin, Origin::Control { .. });
+            if let Some(ahead_us) = ahead_by_us(timestamp, now.wall, shared.config.clock_skew_max)
+                && is_new
+            {
+                return Err(ReplicaFailure::ClockTooFar { ahead_us });
+            }
+            shared.clock.observe(timestamp);
+        }
+        let position = shared.storage().append(&encoded.bytes).map_err(write_failure)?;
+        self.sync_wanted = true;
+        self.writes.push_back(PendingWrite { position, mutation, origin, arrived: now.mono, trace });
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        context: &mut Context<'_>,
+        command: ReadCommand,
+        pending: PendingRead,
+    ) -> Result<(), ReplicaFailure> {
+        let shared = context.shared;
+        if context.snapshot.table(command.table).is_none() {
+            return Err(ReplicaFailure::UnknownTable);
+        }
+        match shared.storage().read(&command, Access::MemoryOnly) {
+            Err(ReadError::NeedsDisk) => {
+                shared.metrics.replica_disk_reads_total.increment();
+                self.next_job += 1;
+                let storage = Arc::clone(shared.storage());
+                let work = move || -> JobOutcome {
+                    let outcome: ReadOutcome = storage.read(&command, Access::Disk);
+                    JobOutcome(Box::new(outcome))
+                };
+                context.out.push(Output::Job(Job { id: self.next_job, class: JobClass::Read, work: Box::new(work) }));
+                self.reads.insert(self.next_job, pending);
+            }
+            outcome => context.done.push(read_done(context.now, shared, pending, outcome, "memory and cache")),
+        }
+        Ok(())
+    }
+
+    /// A read job has ended. Returns whether the job was one of this replica's.
+    pub(super) fn job_done(
+        &mut self,
+        now: Now,
+        shared: &Shared,
+        id: u64,
+        outcome: JobOutcome,
+        done: &mut Vec<Served>,
+    ) -> bool {
+        let Some(pending) = self.reads.remove(&id) else { return false };
+        let outcome = outcome.0.downcast::<ReadOutcome>().map_or(Err(ReadError::NeedsDisk), |outcome| *outcome);
+        done.push(read_done(now, shared, pending, outcome, "disk"));
+        true
+    }
+
+    /// The log is durable up to and including `position`: what waited becomes visible and is answered. After an error
+    /// nothing is answered: whether it is on disk is not known.
+    pub(super) fn log_synced(
+        &mut self,
+        now: Now,
+        shared: &Shared,
+        result: Result<LogPosition, StorageError>,
+        done: &mut Vec<Served>,
+        out: &mut Vec<Output>,
+    ) {
+        let durable = match result {
+            Ok(position) => position,
+            Err(error @ (StorageError::NoSpace(_) | StorageError::Overloaded { .. })) => {
+                // Nothing of it was written: these mutations are given up, which their coordinators hear as unknown.
+                for write in self.writes.drain(..) {
+                    shared.storage().abandon(write.position);
+                    let response = ReplicaResponse::Failed(ReplicaFailure::Internal(error.to_string()));
+                    done.push(Served { origin: write.origin, response, trace: Vec::new() });
+                }
+                return;
+            }
+            Err(error) => {
+                out.push(Output::Fatal(format!("the commit log failed, and what is on disk is not known: {error}")));
+                return;
+            }
+        };
+        while self.writes.front().is_some_and(|write| write.position <= durable) {
+            let Some(write) = self.writes.pop_front() else { break };
+            let mutation = Arc::try_unwrap(write.mutation).unwrap_or_else(|shared| Mutation::clone(&shared));
+            let response = match shared.storage().apply(write.position, mutation) {
+                Ok(()) => {
+                    shared.metrics.replica_writes_total.increment();
+                    ReplicaResponse::Written
+                }
+                Err(error) => ReplicaResponse::Failed(ReplicaFailure::Internal(error.to_string())),
+            };
+            let trace = trace_of(
+                write.trace,
+                now,
+                write.arrived,
+                "Appended to the commit log, synced, applied to the memtable",
+            );
+            done.push(Served { origin: write.origin, response, trace });
+        }
+    }
+
+    /// A later epoch is in force: it is settled once everything that was admitted before has been applied or given up.
+    pub(super) fn note_epoch(&mut self, epoch: Epoch) {
+        match self.writes.back() {
+            Some(write) => self.settling.push_back((epoch, write.position)),
+            None => self.settled = Some(epoch),
+        }
+    }
+
+    /// The latest epoch that was settled since the last call.
+    pub(super) fn take_settled(&mut self) -> Option<Epoch> {
+        let oldest = self.writes.front().map(|write| write.position);
+        while let Some((epoch, last)) = self.settling.front().copied() {
+            if oldest.is_some_and(|oldest| oldest <= last) {
+                break;
+            }
+            self.settling.pop_front();
+            self.settled = Some(epoch);
+        }
+        self.settled.take()
+    }
+
+    /// Asks for a sync of the log if something was appended.
+    pub(super) fn finish_step(&mut self, out: &mut Vec<Output>) {
+        if std::mem::take(&mut self.sync_wanted) {
+            out.push(Output::SyncLog);
+        }
+    }
+
+    /// Has the control machine's mutations applied. Each is answered by itself.
+    pub(super) fn apply_for_control(&mut self, context: &mut Context<'_>, token: u64, mutation: EncodedMutation) {
+        let origin = Origin::Control { token };
+        if let Err(failure) = self.write(context, origin, mutation, false) {
+            context.done.push(Served { origin, response: ReplicaResponse::Failed(failure), trace: Vec::new() });
+        }
+    }
+}
+
+fn read_done(now: Now, shared: &Shared, pending: PendingRead, outcome: ReadOutcome, source: &str) -> Served {
+    let response = match outcome {
+        Ok(response) => {
+            shared.metrics.replica_reads_total.increment();
+            if pending.digest_only {
+                ReplicaResponse::Digest(response.digest())
+            } else {
+                ReplicaResponse::Data(response)
+            }
+        }
+        Err(error) => ReplicaResponse::Failed(read_failure(error)),
+    };
+    let activity = match &response {
+        ReplicaResponse::Data(data) => format!("Read {} partitions from {source}", data.partitions.len()),
+        ReplicaResponse::Digest(_) => format!("Made a digest from {source}"),
+        ReplicaResponse::Written | ReplicaResponse::Failed(_) => format!("The read from {source} failed"),
+    };
+    let trace = trace_of(pending.trace, now, pending.arrived, &activity);
+    Served { origin: pending.origin, response, trace }
+}
+
+fn trace_of(wanted: bool, now: Now, arrived: Instant, activity: &str) -> Vec<(u64, String)> {
+    if !wanted {
+        return Vec::new();
+    }
+    let elapsed: Duration = now.mono.since(arrived);
+    vec![(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), activity.to_owned())]
+}
+
+fn write_failure(error: StorageError) -> ReplicaFailure {
+    match error {
+        StorageError::NoSpace(reason) => ReplicaFailure::NoSpace(reason),
+        error @ (StorageError::Overloaded { .. } | StorageError::Poisoned(_)) => {
+            ReplicaFailure::Overloaded(error.to_string())
+        }
+        error => ReplicaFailure::Internal(error.to_string()),
+    }
+}
+
+fn read_failure(error: ReadError) -> ReplicaFailure {
+    match error {
+        ReadError::Corrupt(corruption) => ReplicaFailure::Corrupt(corruption.to_string()),
+        error => ReplicaFailure::Internal(error.to_string()),
+    }
+}

@@ -1,0 +1,114 @@
+//! Coordinating writes.
+
+use quorate_coordinator::ReplicaPlan;
+use quorate_coordinator::batch::{BatchInput, BatchMachine, BatchOutput};
+use quorate_coordinator::message::{EncodedMutation, ReplicaResponse};
+use quorate_coordinator::write::{WriteInput, WriteOutput};
+use quorate_model::request::{Answer, RequestError, WriteType};
+use quorate_model::{Consistency, Mutation, NodeId};
+
+use super::calls::Call;
+use super::op::{Kind, Op};
+use super::{CallTarget, Step, Worker};
+use crate::internal::Message;
+
+/// A write in flight: one mutation or many.
+pub(super) struct WriteOp {
+    pub machine: BatchMachine,
+}
+
+impl Worker {
+    /// Starts writing the mutations of `op`, whose kind this sets.
+    pub(super) fn start_writes(
+        &mut self,
+        step: &mut Step<'_>,
+        id: u64,
+        op: &mut Op,
+        mutations: Vec<Mutation>,
+        consistency: Consistency,
+        write_type: WriteType,
+    ) -> Result<(), RequestError> {
+        let mut writes = Vec::with_capacity(mutations.len());
+        for mutation in mutations {
+            let plan = self.plan_mutation(&mutation)?;
+            writes.push((EncodedMutation::new(mutation), plan));
+        }
+        self.shared.metrics.coordinated_writes_total.add(writes.len() as u64);
+        let mut outputs = Vec::new();
+        let machine = BatchMachine::start(writes, consistency, write_type, op.deadline, step.now.mono, &mut outputs);
+        op.kind = Kind::Write(WriteOp { machine });
+        self.write_outputs(step, id, op, outputs);
+        Ok(())
+    }
+
+    fn plan_mutation(&self, mutation: &Mutation) -> Result<ReplicaPlan, RequestError> {
+        let Some(table) = self.snapshot.table(mutation.table) else {
+            return Err(RequestError::invalid(format!("table {} does not exist any more", mutation.table)));
+        };
+        self.snapshot.plan(table, mutation.key.token, |node| self.latencies.average_us(node))
+    }
+
+    pub(super) fn write_response(&mut self, step: &mut Step<'_>, op: &mut Op, call: Call, response: ReplicaResponse) {
+        let input = WriteInput::Response { node: call.node, tag: call.tag, response };
+        self.step_write(step, call.op, op, BatchInput::Part(call.part, input));
+    }
+
+    pub(super) fn step_write(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op, input: BatchInput) {
+        let Kind::Write(write) = &mut op.kind else { return };
+        let mut outputs = Vec::new();
+        write.machine.step(step.now.mono, input, &mut outputs);
+        self.write_outputs(step, id, op, outputs);
+    }
+
+    /// Plans a part again, now that its epoch is known here.
+    pub(super) fn replan_write(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op, part: usize) {
+        let Kind::Write(write) = &op.kind else { return };
+        let Some(machine) = write.machine.part(part) else { return };
+        let mutation = machine.mutation().mutation.clone();
+        match self.plan_mutation(&mutation) {
+            Ok(plan) => {
+                op.epoch = self.snapshot.epoch();
+                let Kind::Write(write) = &mut op.kind else { return };
+                let mut outputs = Vec::new();
+                write.machine.replan(step.now.mono, part, plan, &mut outputs);
+                self.write_outputs(step, id, op, outputs);
+            }
+            Err(error) => self.answer(step, op, Err(error)),
+        }
+    }
+
+    fn write_outputs(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op, outputs: Vec<BatchOutput>) {
+        for output in outputs {
+            match output {
+                BatchOutput::Part(part, WriteOutput::Send { to, tag, request }) => {
+                    self.call(step, op, CallTarget { op: id, part, node: to, tag }, request);
+                }
+                BatchOutput::Part(part, WriteOutput::Hint { target }) => self.hint(step, id, op, part, target),
+                BatchOutput::Part(part, WriteOutput::Replan { known }) => {
+                    self.shared.metrics.stale_epoch_total.increment();
+                    op.replans.push((part, known));
+                }
+                BatchOutput::Part(_, WriteOutput::Done(_) | WriteOutput::Finished) | BatchOutput::Finished => {}
+                BatchOutput::Done(result) => self.answer(step, op, result.map(|()| Answer::Void)),
+            }
+        }
+        // A plan that is stale although this node has caught up in the meantime needs no waiting.
+        if op.waits_for_at_most(self.snapshot.epoch()) {
+            self.replan(step, id, op);
+        }
+    }
+
+    fn hint(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op, part: usize, target: NodeId) {
+        let Kind::Write(write) = &op.kind else { return };
+        let Some(machine) = write.machine.part(part) else { return };
+        let bytes = machine.mutation().bytes.clone();
+        let node = self.shared.id;
+        match self.hints.store(step.now, &self.shared, target, &bytes, (id, part)) {
+            Ok(()) => {
+                op.note(step.now, node, || format!("Storing a hint for {target}"));
+                self.to_control(step, Message::Hinted { target });
+            }
+            Err(reason) => op.note(step.now, node, || format!("No hint was stored for {target}: {reason}")),
+        }
+    }
+}
