@@ -15,10 +15,16 @@ pub enum Statement {
     Batch(Box<Batch>),
     CreateKeyspace(CreateKeyspace),
     AlterKeyspace(AlterKeyspace),
-    DropKeyspace { name: Name, if_exists: bool },
+    DropKeyspace {
+        name: Name,
+        if_exists: bool,
+    },
     CreateTable(Box<CreateTable>),
     AlterTable(AlterTable),
-    DropTable { table: TableName, if_exists: bool },
+    DropTable {
+        table: TableName,
+        if_exists: bool,
+    },
     Truncate(TableName),
     Use(Name),
     Describe(Describe),
@@ -506,10 +512,15 @@ pub struct Describe {
 pub enum DescribeWhat {
     Cluster,
     /// `SCHEMA`, or with `FULL` the system keyspaces too.
-    Schema { full: bool },
+    Schema {
+        full: bool,
+    },
     Keyspaces,
     /// A keyspace with all that is in it; the current one if none is named. `only` leaves its tables out.
-    Keyspace { name: Option<Name>, only: bool },
+    Keyspace {
+        name: Option<Name>,
+        only: bool,
+    },
     Tables,
     Table(TableName),
     Types,

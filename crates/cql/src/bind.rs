@@ -54,9 +54,7 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(crate) fn value(&self, index: u16) -> Result<&BoundValue, RequestError> {
-        self.values
-            .get(usize::from(index))
-            .ok_or_else(|| RequestError::invalid("Invalid amount of bind variables"))
+        self.values.get(usize::from(index)).ok_or_else(|| RequestError::invalid("Invalid amount of bind variables"))
     }
 
     pub(crate) fn now_us(&self) -> i64 {

@@ -126,7 +126,10 @@ fn change_of(
             return Err(invalid(format!("Invalid operation ({}) for non list column {name}", shown()), place));
         }
         (Change::Remove(_) | Change::Element(..), CqlType::List(..)) => {
-            let message = format!("Invalid operation ({}): changing or removing elements of a list needs a read before the write and is not supported yet", shown());
+            let message = format!(
+                "Invalid operation ({}): changing or removing elements of a list needs a read before the write and is not supported yet",
+                shown()
+            );
             return Err(invalid(message, place));
         }
         (Change::Remove(term), CqlType::Map(key, ..)) => {
@@ -188,7 +191,10 @@ fn delete_element(
         CqlType::Map(key, _, false) => (format!("key({name})"), key),
         CqlType::Set(element, false) => (format!("value({name})"), element),
         CqlType::List(_, false) => {
-            return Err(invalid("Deleting an element of a list needs a read before the write and is not supported yet", name.place));
+            return Err(invalid(
+                "Deleting an element of a list needs a read before the write and is not supported yet",
+                name.place,
+            ));
         }
         other => {
             let kind = if other.is_collection() { "frozen collection" } else { "non collection" };

@@ -55,7 +55,8 @@ pub(crate) fn path_value(cql_type: &CqlType, path: &[u8]) -> Option<Bytes> {
 /// A collection's or tuple's encoding from its parts: elements, keys and values by turns, or fields. Sets and maps are
 /// sorted, and of equal elements the last stands.
 pub(crate) fn assemble(cql_type: &CqlType, parts: Vec<Option<Bytes>>) -> Result<Bytes, String> {
-    let whole = || parts.iter().cloned().collect::<Option<Vec<Bytes>>>().ok_or("null is not supported inside collections");
+    let whole =
+        || parts.iter().cloned().collect::<Option<Vec<Bytes>>>().ok_or("null is not supported inside collections");
     match cql_type {
         CqlType::Tuple(_) => {
             let mut out = Vec::new();

@@ -1,9 +1,9 @@
 //! Server-side `DESCRIBE`: the statements that would make the schema again, as Cassandra prints them.
 
 use bytes::Bytes;
+use quorate_model::CqlType;
 use quorate_model::request::{ColumnSpec, RequestError, ResultMetadata, Rows};
 use quorate_model::schema::{Column, ColumnKind, Keyspace, Schema, Table};
-use quorate_model::CqlType;
 
 use crate::ast::{Describe, DescribeWhat, Name, TableName};
 use crate::codec;

@@ -90,11 +90,7 @@ pub(crate) fn invalid(message: impl Into<String>, place: Place) -> RequestError 
 }
 
 /// Checks a term against its receiver.
-pub(crate) fn typed(
-    term: &Term,
-    receiver: &Receiver<'_>,
-    parameters: &mut Parameters,
-) -> Result<Expr, RequestError> {
+pub(crate) fn typed(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) -> Result<Expr, RequestError> {
     let cql_type = receiver.cql_type;
     match &term.kind {
         TermKind::Null => Ok(Expr::Null),
@@ -111,8 +107,7 @@ pub(crate) fn typed(
         TermKind::Hint(type_name, inner) => {
             let hinted = resolve_native(type_name, term.place)?;
             if &hinted != cql_type {
-                let message =
-                    format!("Cannot assign value {term} to {} of type {cql_type}", receiver.name);
+                let message = format!("Cannot assign value {term} to {} of type {cql_type}", receiver.name);
                 return Err(invalid(message, term.place));
             }
             typed(inner, receiver, parameters)
@@ -125,8 +120,7 @@ pub(crate) fn typed(
 fn constant(kind: Constant, text: &str, receiver: &Receiver<'_>, place: Place) -> Result<Expr, RequestError> {
     let cql_type = receiver.cql_type;
     if !constant_fits(kind, cql_type) {
-        let message =
-            format!("Invalid {} constant ({text}) for \"{}\" of type {cql_type}", kind.name(), receiver.name);
+        let message = format!("Invalid {} constant ({text}) for \"{}\" of type {cql_type}", kind.name(), receiver.name);
         return Err(invalid(message, place));
     }
     let encoded = codec::parse_constant(cql_type, text).map_err(|message| invalid(message, place))?;
@@ -179,9 +173,7 @@ pub(crate) fn fits(term: &Term, cql_type: &CqlType) -> bool {
         (TermKind::Tuple(items), CqlType::Tuple(fields)) => {
             items.len() <= fields.len() && items.iter().zip(fields).all(|(item, field)| fits(item, field))
         }
-        (TermKind::Function(name, _), _) => {
-            Function::find(name).is_some_and(|function| function.returns(cql_type))
-        }
+        (TermKind::Function(name, _), _) => Function::find(name).is_some_and(|function| function.returns(cql_type)),
         (TermKind::Hint(type_name, _), _) => {
             resolve_native(type_name, term.place).is_ok_and(|hinted| &hinted == cql_type)
         }
@@ -265,13 +257,7 @@ fn composite(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) 
     Ok(Expr::Composite(cql_type.clone(), exprs))
 }
 
-fn check_items(
-    literal: &str,
-    role: &str,
-    items: &[Term],
-    element: &CqlType,
-    name: &str,
-) -> Result<(), RequestError> {
+fn check_items(literal: &str, role: &str, items: &[Term], element: &CqlType, name: &str) -> Result<(), RequestError> {
     for item in items {
         if item.kind == TermKind::Null {
             return Err(invalid("null is not supported inside collections", item.place));
@@ -317,7 +303,10 @@ fn function(
     let mut exprs = Vec::with_capacity(arguments.len());
     for (index, (argument, choices)) in arguments.iter().zip(types).enumerate() {
         let Some(cql_type) = choices.iter().find(|candidate| fits(argument, candidate)) else {
-            let message = format!("Type error: {argument} cannot be passed as argument {index} of function {}", function.full_name());
+            let message = format!(
+                "Type error: {argument} cannot be passed as argument {index} of function {}",
+                function.full_name()
+            );
             return Err(invalid(message, argument.place));
         };
         let name = format!("arg{index}({})", function.full_name());

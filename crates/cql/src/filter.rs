@@ -73,7 +73,8 @@ impl BoundFilter {
                 let parts = codec::split(cql_type, value).unwrap_or_default();
                 parts.chunks_exact(2).any(|entry| match entry {
                     [Some(found), Some(value)] => {
-                        codec::compare(key_type, found, key).is_eq() && codec::compare(value_type, value, wanted).is_eq()
+                        codec::compare(key_type, found, key).is_eq()
+                            && codec::compare(value_type, value, wanted).is_eq()
                     }
                     _ => false,
                 })

@@ -155,9 +155,5 @@ pub(crate) fn uuid_at(steps_since_1970: i128, clock_and_node: u64) -> [u8; 16] {
 /// The least or greatest version-1 UUID of a millisecond, in Cassandra's (signed-byte) order of the node part.
 fn bound_uuid(ms: i64, greatest: bool) -> [u8; 16] {
     let steps = i128::from(ms) * 10_000;
-    if greatest {
-        uuid_at(steps + 9_999, 0x7f7f_7f7f_7f7f_7f7f)
-    } else {
-        uuid_at(steps, 0x8080_8080_8080_8080)
-    }
+    if greatest { uuid_at(steps + 9_999, 0x7f7f_7f7f_7f7f_7f7f) } else { uuid_at(steps, 0x8080_8080_8080_8080) }
 }

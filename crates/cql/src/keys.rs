@@ -47,7 +47,11 @@ pub(crate) fn partition_keys(
     let mut keys: Vec<Vec<Bytes>> = vec![Vec::new()];
     for (name, choice) in columns {
         let values = choices(choice, name, evaluator)?;
-        keys = product(&keys, &values.into_iter().map(|value| vec![value]).collect::<Vec<_>>(), PARTITIONS_PER_STATEMENT_MAX)?;
+        keys = product(
+            &keys,
+            &values.into_iter().map(|value| vec![value]).collect::<Vec<_>>(),
+            PARTITIONS_PER_STATEMENT_MAX,
+        )?;
     }
     let mut decorated = Vec::with_capacity(keys.len());
     for components in &keys {
@@ -142,8 +146,7 @@ fn encode(prefix: &[u8], values: &[Bytes], types: &[(CqlType, bool)]) -> Result<
     let mut encoded = prefix.to_vec();
     for (value, (cql_type, descending)) in values.iter().zip(types) {
         if value.len() > CLUSTERING_BYTES_MAX {
-            let message =
-                format!("Key length of {} is longer than maximum of {CLUSTERING_BYTES_MAX}", value.len());
+            let message = format!("Key length of {} is longer than maximum of {CLUSTERING_BYTES_MAX}", value.len());
             return Err(RequestError::invalid(message));
         }
         codec::ordered(cql_type, *descending, value, &mut encoded).map_err(RequestError::invalid)?;
@@ -286,8 +289,10 @@ pub(crate) fn token_range(
     let mut value = |bound: Option<&(Expr, bool)>| -> Result<Option<(i64, bool)>, RequestError> {
         let Some((expr, inclusive)) = bound else { return Ok(None) };
         let bytes = required(expr, "partition key token", evaluator)?;
-        let number: [u8; 8] =
-            bytes.as_ref().try_into().map_err(|_| RequestError::invalid("Invalid empty value for partition key token"))?;
+        let number: [u8; 8] = bytes
+            .as_ref()
+            .try_into()
+            .map_err(|_| RequestError::invalid("Invalid empty value for partition key token"))?;
         Ok(Some((i64::from_be_bytes(number), *inclusive)))
     };
     let after = match value(lower)? {

@@ -161,7 +161,7 @@ impl TokenKind {
 pub fn tokenize(text: &str) -> Vec<Token> {
     let mut tokens = Vec::with_capacity(text.len() / 4 + 1);
     let mut lexer = TokenKind::lexer(text);
-    let mut places = Places { line: 1, line_start: 0 };
+    let mut places = Places { line: 1, column: 0 };
     while let Some(found) = lexer.next() {
         let range = lexer.span();
         let mut span = Span { start: range.start, end: range.end };
@@ -208,20 +208,24 @@ fn tokenize_from(text: &str, start: usize, places: &mut Places) -> Vec<Token> {
     tokens
 }
 
-/// Follows lines while tokens are made.
+/// Follows lines and columns while tokens are made, each of which begins where the one before ended.
 struct Places {
     line: u32,
-    line_start: usize,
+    column: u32,
 }
 
 impl Places {
     fn token(&mut self, text: &str, kind: TokenKind, span: Span) -> Token {
         let content = span.of(text);
-        let before = text.get(self.line_start..span.start).unwrap_or_default();
-        let place = Place { line: self.line, column: characters(before), length: characters(content) };
-        if let Some(last) = content.rfind('\n') {
-            self.line = self.line.saturating_add(content.bytes().filter(|byte| *byte == b'\n').count() as u32);
-            self.line_start = span.start + last + 1;
+        let length = characters(content);
+        let place = Place { line: self.line, column: self.column, length };
+        match content.rsplit_once('\n') {
+            Some((before, last)) => {
+                let lines = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+                self.line = self.line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+                self.column = characters(last);
+            }
+            None => self.column = self.column.saturating_add(length),
         }
         Token { kind, span, place }
     }

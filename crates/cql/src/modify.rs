@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use quorate_model::request::{BatchKind, RequestError, ResultMetadata};
 use quorate_model::schema::{Column, ColumnKind, Schema, Table};
-use quorate_model::{
-    CqlType, Deletion, Liveness, Mutation, Partition, RangeTombstone, Row, Timestamp, Ttl,
-};
+use quorate_model::{CqlType, Deletion, Liveness, Mutation, Partition, RangeTombstone, Row, Timestamp, Ttl};
 
 use crate::ast::{Batch, Delete, Insert, Statement, Term, Update, Using};
 use crate::bind::Evaluator;
@@ -171,7 +169,8 @@ fn plan_insert(insert: &Insert, table: Arc<Table>, parameters: &mut Parameters) 
     if insert.if_not_exists {
         return Err(RequestError::invalid(CONDITIONS));
     }
-    let value_of = |column: &Column| given.iter().find(|(known, _)| known.id == column.id).map(|(_, value)| value.clone());
+    let value_of =
+        |column: &Column| given.iter().find(|(known, _)| known.id == column.id).map(|(_, value)| value.clone());
     let lacks = |column: &&Column| value_of(column).is_none();
     let absent = missing(table.partition_key().filter(lacks));
     if !absent.is_empty() {

@@ -35,7 +35,8 @@ impl Operation {
     /// Merges mutations of the same partition, so that its share is applied wholly or not at all.
     pub(crate) fn from_mutations(mutations: Vec<Mutation>) -> Self {
         let mut merged: BTreeMap<(TableId, DecoratedKey), Mutation> = BTreeMap::new();
-        for mutation in mutations.into_iter().filter(|mutation| !mutation.update.is_empty()) {
+        for mut mutation in mutations.into_iter().filter(|mutation| !mutation.update.is_empty()) {
+            mutation.update.canonicalize();
             match merged.get_mut(&(mutation.table, mutation.key.clone())) {
                 Some(known) => known.update.merge(&mutation.update),
                 None => {

@@ -28,9 +28,7 @@ fn syntax(message: String, name: &Name) -> RequestError {
 fn text<'a>(name: &Name, value: &'a Property) -> Result<&'a str, RequestError> {
     match value {
         Property::Text(text) => Ok(text),
-        Property::Map(_) => {
-            Err(syntax(format!("Invalid value for property '{name}'. It should be a string."), name))
-        }
+        Property::Map(_) => Err(syntax(format!("Invalid value for property '{name}'. It should be a string."), name)),
     }
 }
 
@@ -53,8 +51,7 @@ pub(crate) fn boolean(name: &Name, value: &Property) -> Result<bool, RequestErro
 
 fn integer(name: &Name, value: &Property, least: i64) -> Result<u32, RequestError> {
     let text = text(name, value)?;
-    let number: i32 =
-        text.parse().map_err(|_| syntax(format!("Invalid integer value {text} for '{name}'"), name))?;
+    let number: i32 = text.parse().map_err(|_| syntax(format!("Invalid integer value {text} for '{name}'"), name))?;
     if i64::from(number) < least {
         let message = format!("{name} must be greater than or equal to {least} (got {number})");
         return Err(RequestError::Configuration(message));
@@ -71,7 +68,7 @@ fn double(name: &Name, value: &Property) -> Result<f64, RequestError> {
 pub(crate) fn apply(options: &mut TableOptions, properties: &[(Name, Property)]) -> Result<(), RequestError> {
     for (index, (name, value)) in properties.iter().enumerate() {
         if properties.iter().take(index).any(|(earlier, _)| earlier.text == name.text) {
-            return Err(syntax(format!("Multiple definition for property '{name}'"), name));
+            return Err(syntax(format!("Multiple definitions for property '{name}'"), name));
         }
         set(options, name, value)?;
     }
@@ -226,12 +223,14 @@ fn retry_policy(name: &Name, value: &Property) -> Result<String, RequestError> {
     let single = |text: &str| {
         let text = text.trim();
         ["ALWAYS", "NEVER", "NONE"].contains(&text)
-            || text.strip_suffix("PERCENTILE").or_else(|| text.strip_suffix('P')).is_some_and(|text| {
-                text.parse::<f64>().is_ok_and(|percent| (0.0..=100.0).contains(&percent))
-            })
+            || text
+                .strip_suffix("PERCENTILE")
+                .or_else(|| text.strip_suffix('P'))
+                .is_some_and(|text| text.parse::<f64>().is_ok_and(|percent| (0.0..=100.0).contains(&percent)))
             || text.strip_suffix("MS").is_some_and(number)
     };
-    let pair = upper.strip_prefix("MIN(").or_else(|| upper.strip_prefix("MAX(")).and_then(|rest| rest.strip_suffix(')'));
+    let pair =
+        upper.strip_prefix("MIN(").or_else(|| upper.strip_prefix("MAX(")).and_then(|rest| rest.strip_suffix(')'));
     let valid = single(&upper)
         || pair.is_some_and(|pair| pair.split_once(',').is_some_and(|(left, right)| single(left) && single(right)));
     if !valid {

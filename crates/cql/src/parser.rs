@@ -58,7 +58,8 @@ pub(crate) struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Parsed<Self> {
         let tokens = tokenize(text);
-        if let Some(token) = tokens.iter().find(|token| matches!(token.kind, TokenKind::Unterminated | TokenKind::Unknown))
+        if let Some(token) =
+            tokens.iter().find(|token| matches!(token.kind, TokenKind::Unterminated | TokenKind::Unknown))
         {
             return Err(lexical_error(text, token));
         }
@@ -294,7 +295,8 @@ impl<'a> Parser<'a> {
         let last = here.min(marked + 2);
         let part = |from: usize, to: usize| {
             let span = crate::lexer::Span { start: from, end: to };
-            span.of(self.text).replace(['\n', '\r'], " ")
+            // Lines are joined as they are, as in Cassandra.
+            span.of(self.text).replace(['\n', '\r'], "")
         };
         let (start, mark, end) = (self.tokens[first].span.start, self.tokens[marked].span, self.tokens[last].span.end);
         let before = if first == 0 { "" } else { "..." };
@@ -311,7 +313,12 @@ impl<'a> Parser<'a> {
 fn lexical_error(text: &str, token: &Token) -> RequestError {
     let content = token.span.of(text);
     let place = token.place;
-    let (place, problem) = if token.kind == TokenKind::Unterminated {
+    let (place, problem) = if content == "!" {
+        let next = text.get(token.span.end..).and_then(|rest| rest.chars().next());
+        let shown = next.map_or("<EOF>".to_owned(), String::from);
+        let after = Place { column: place.column.saturating_add(1), ..place };
+        (after, format!("mismatched character '{shown}' expecting '='"))
+    } else if token.kind == TokenKind::Unterminated {
         let close = match content.chars().next() {
             Some('\'') => "'",
             Some('"') => "\"",

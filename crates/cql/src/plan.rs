@@ -124,10 +124,7 @@ pub(crate) struct BindSettings {
 }
 
 /// The keyspace that a table's name means.
-pub(crate) fn keyspace_of<'a>(
-    given: Option<&'a Name>,
-    keyspace: Option<&'a str>,
-) -> Result<&'a str, RequestError> {
+pub(crate) fn keyspace_of<'a>(given: Option<&'a Name>, keyspace: Option<&'a str>) -> Result<&'a str, RequestError> {
     given.map(|name| name.text.as_str()).or(keyspace).ok_or_else(|| {
         RequestError::invalid(
             "No keyspace has been specified. USE a keyspace, or explicitly specify keyspace.tablename",

@@ -57,7 +57,10 @@ pub(crate) struct Step {
 pub(crate) enum StepKind {
     Choice(Choice),
     /// Bounds, each with whether it is included.
-    Slice { lower: Option<(Expr, bool)>, upper: Option<(Expr, bool)> },
+    Slice {
+        lower: Option<(Expr, bool)>,
+        upper: Option<(Expr, bool)>,
+    },
 }
 
 /// A test of a row.
@@ -139,7 +142,8 @@ pub(crate) fn analyse(
 /// The column with this name.
 pub(crate) fn column<'a>(table: &'a Table, name: &Name) -> Result<&'a Column, RequestError> {
     table.column(&name.text).ok_or_else(|| {
-        invalid(format!("Undefined column name {name} in table {}.{}", table.keyspace, table.name), name.place)
+        let shown = crate::lexer::quote_name(&name.text);
+        invalid(format!("Undefined column name {shown} in table {}.{}", table.keyspace, table.name), name.place)
     })
 }
 
@@ -272,7 +276,10 @@ fn token_relation<'a>(
     }
     if columns != key {
         let order = key.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(invalid(format!("The token function arguments must be in the partition key order: {order}"), place));
+        return Err(invalid(
+            format!("The token function arguments must be in the partition key order: {order}"),
+            place,
+        ));
     }
     let receiver = Receiver { name: "partition key token", cql_type: &CqlType::BigInt };
     let mut kind = if let RelationValue::Term(term) = &relation.value
@@ -340,7 +347,7 @@ fn combine(known: &mut Restriction<'_>, found: Restriction<'_>) -> Result<(), Re
     let same_columns = known.columns == found.columns;
     match (&mut known.kind, found.kind) {
         (Kind::Tests(tests), Kind::Tests(more)) => tests.extend(more),
-        (Kind::Choice(Choice::One(_)), _) => {
+        (Kind::Choice(Choice::One(_)), _) | (Kind::Choice(_), Kind::Choice(Choice::One(_))) => {
             let message = format!("{name} cannot be restricted by more than one relation if it includes an Equal");
             return Err(invalid(message, place));
         }
@@ -366,7 +373,9 @@ fn combine(known: &mut Restriction<'_>, found: Restriction<'_>) -> Result<(), Re
             }
         }
         (Kind::Slice { .. } | Kind::Tests(_), _) => {
-            let message = format!("Collection column {name} can only be restricted by CONTAINS, CONTAINS KEY, or map-entry equality");
+            let message = format!(
+                "Collection column {name} can only be restricted by CONTAINS, CONTAINS KEY, or map-entry equality"
+            );
             return Err(invalid(message, place));
         }
     }
@@ -422,7 +431,8 @@ impl<'a> Analysis<'a> {
 
     fn partitions(&mut self) -> Result<Partitions, RequestError> {
         let key: Vec<&Column> = self.table.partition_key().collect();
-        let restricted = |column: &&Column| self.restrictions.iter().find(|known| known.columns.first() == Some(column));
+        let restricted =
+            |column: &&Column| self.restrictions.iter().find(|known| known.columns.first() == Some(column));
         let mut missing: Vec<&str> = Vec::new();
         let mut by_choice = 0;
         for column in &key {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quorate_model::request::{RequestError, ResultMetadata, Rows};
 use quorate_model::wire::{Reader, Wire, WireError, Writer};
-use quorate_model::{
-    CellContent, ClusteringKey, ColumnData, ColumnId, CqlType, DecoratedKey, Partition, Row, Seconds,
-};
+use quorate_model::{CellContent, ClusteringKey, ColumnData, ColumnId, CqlType, DecoratedKey, Partition, Row, Seconds};
 
 use crate::aggregate::Accumulator;
 use crate::codec;
@@ -107,10 +105,8 @@ impl ResultBuilder {
         });
         let sorts = plan.is_ordered && operation.commands.len() > 1;
         let is_paged = aggregates.is_none() && !sorts;
-        let fresh = PageProgress {
-            rows_left: if is_paged { operation.limit } else { None },
-            ..PageProgress::default()
-        };
+        let fresh =
+            PageProgress { rows_left: if is_paged { operation.limit } else { None }, ..PageProgress::default() };
         let clustering_types = plan.table.clustering_types();
         let needs_clustering = plan.uses(|source| matches!(source, Source::Clustering(_)));
         Self {
@@ -193,9 +189,10 @@ impl ResultBuilder {
             now: self.now,
             constants: &self.constants,
         };
-        let passes = self.filters.iter().all(|filter| {
-            filter.passes(view.column(Source::of(&filter.column), &filter.column.cql_type).as_ref())
-        });
+        let passes = self
+            .filters
+            .iter()
+            .all(|filter| filter.passes(view.column(Source::of(&filter.column), &filter.column.cql_type).as_ref()));
         if !passes {
             return Ok(());
         }

@@ -115,11 +115,8 @@ impl SchemaStatement {
             },
             Statement::DropTable { table, if_exists } => match find(schema, keyspace, &table.name) {
                 Ok(table) => {
-                    let edit = SchemaEdit::DropTable {
-                        keyspace: keyspace.clone(),
-                        name: table.name.clone(),
-                        id: table.id,
-                    };
+                    let edit =
+                        SchemaEdit::DropTable { keyspace: keyspace.clone(), name: table.name.clone(), id: table.id };
                     Ok(SchemaOutcome::new(edit, SchemaChangeKind::Dropped, keyspace, Some(&table.name)))
                 }
                 Err(_) if *if_exists => Ok(SchemaOutcome::nothing()),

@@ -44,13 +44,14 @@ pub(crate) fn create(
         dropped: Vec::new(),
         options,
     };
+    check_counters(create)?;
     for definition in &create.columns {
         if table.column(&definition.name.text).is_some() {
             let message = format!("Duplicate column '{}' declaration for table '{full_name}'", definition.name);
             return Err(invalid(message, definition.name.place));
         }
         let cql_type = types::resolve(&definition.type_name, &keyspace.name)
-            .map_err(|message| invalid(message, definition.name.place))?;
+            .map_err(|message| types::error(message, definition.name.place))?;
         let position = |names: &[Name]| names.iter().position(|key| key.text == definition.name.text);
         let kind = if let Some(position) = position(&partition_key) {
             ColumnKind::PartitionKey(position as u16)
@@ -92,17 +93,13 @@ fn check_name(name: &Name, keyspace: &str) -> Result<(), RequestError> {
 }
 
 /// `WITH ID = …` chooses the table's identity: for restoring it.
-fn table_id(
-    properties: &[(Name, Property)],
-    new: TableId,
-) -> Result<(TableId, Vec<(Name, Property)>), RequestError> {
+fn table_id(properties: &[(Name, Property)], new: TableId) -> Result<(TableId, Vec<(Name, Property)>), RequestError> {
     let mut id = new;
     let mut rest = Vec::with_capacity(properties.len());
     for (name, value) in properties {
         match value {
             Property::Text(text) if name.text == "id" => {
-                id = TableId::parse(text)
-                    .ok_or_else(|| RequestError::Configuration("Invalid table id".to_owned()))?;
+                id = TableId::parse(text).ok_or_else(|| RequestError::Configuration("Invalid table id".to_owned()))?;
             }
             _ => rest.push((name.clone(), value.clone())),
         }
@@ -124,7 +121,8 @@ fn primary_key(create: &CreateTable, full_name: &str) -> Result<(Vec<Name>, Vec<
         }
     };
     let all: Vec<&Name> = partition.iter().chain(&clustering).collect();
-    let twice = all.iter().enumerate().find(|(index, name)| all.iter().take(*index).any(|other| other.text == name.text));
+    let twice =
+        all.iter().enumerate().find(|(index, name)| all.iter().take(*index).any(|other| other.text == name.text));
     if let Some((_, name)) = twice {
         let message = format!("Duplicate column '{name}' in PRIMARY KEY clause for table '{}'", create.table.name);
         return Err(invalid(message, name.place));
@@ -155,6 +153,25 @@ fn check_clustering_order(order: &[(Name, bool)], clustering: &[Name]) -> Result
         }
     }
     Ok(())
+}
+
+/// Counters do not exist yet; mixing them with others never will.
+fn check_counters(create: &CreateTable) -> Result<(), RequestError> {
+    let is_key = |definition: &&ColumnDefinition| {
+        let keys = create.primary_keys.iter().flat_map(|(partition, clustering)| partition.iter().chain(clustering));
+        keys.into_iter().any(|key| key.text == definition.name.text)
+    };
+    let is_counter = |definition: &&ColumnDefinition| {
+        types::resolve(&definition.type_name, "").is_ok_and(|cql_type| cql_type == CqlType::Counter)
+    };
+    let values: Vec<&ColumnDefinition> = create.columns.iter().filter(|definition| !is_key(definition)).collect();
+    let Some(counter) = values.iter().find(|definition| is_counter(definition)) else { return Ok(()) };
+    let message = if values.iter().all(|definition| is_counter(definition)) {
+        "Counter tables are not supported yet"
+    } else {
+        "Cannot mix counter and non counter columns in the same table"
+    };
+    Err(invalid(message, counter.name.place))
 }
 
 fn check_column(
@@ -206,11 +223,7 @@ fn add_column(table: &mut Table, name: &Name, cql_type: CqlType, kind: ColumnKin
 }
 
 /// Works out an `ALTER TABLE`.
-pub(crate) fn alter(
-    alter: &AlterTable,
-    known: &Table,
-    context: &SchemaContext,
-) -> Result<SchemaOutcome, RequestError> {
+pub(crate) fn alter(alter: &AlterTable, known: &Table, context: &SchemaContext) -> Result<SchemaOutcome, RequestError> {
     let mut table = known.clone();
     match &alter.change {
         TableChange::Add { columns, if_not_exists } => {
@@ -248,7 +261,7 @@ fn add(table: &mut Table, definition: &ColumnDefinition, if_not_exists: bool) ->
         return Err(invalid(format!("Column with name '{name}' already exists"), name.place));
     }
     let cql_type =
-        types::resolve(&definition.type_name, &table.keyspace).map_err(|message| invalid(message, name.place))?;
+        types::resolve(&definition.type_name, &table.keyspace).map_err(|message| types::error(message, name.place))?;
     let kind = if definition.is_static { ColumnKind::Static } else { ColumnKind::Regular };
     check_column(definition, &cql_type, kind, table.has_clustering())?;
     add_column(table, name, cql_type, kind)

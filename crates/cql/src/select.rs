@@ -6,7 +6,7 @@ use quorate_model::request::{RequestError, ResultMetadata};
 use quorate_model::schema::{Column, ColumnKind, Schema, Table};
 use quorate_model::{CqlType, Position, ReadCommand, ReadTarget, Token};
 
-use crate::ast::{Name, Select, Selector, Term};
+use crate::ast::{Name, RelationTarget, Select, Selector, Term};
 use crate::bind::Evaluator;
 use crate::expr::{Bound, Expr, Parameters, Receiver, invalid, typed};
 use crate::filter::BoundFilter;
@@ -52,10 +52,13 @@ pub(crate) fn plan_select(select: &Select, schema: &Schema, keyspace: Option<&st
     let (selection, metadata) = select_columns(&select.columns, &table, &mut parameters)?;
     let allow_filtering = select.allow_filtering || crate::system_tables::allows_filtering(&table.keyspace);
     let of = WhereOf::Select { allow_filtering };
+    if select.distinct {
+        check_distinct_where(select, &table)?;
+    }
     let restrictions = analyse(&select.relations, &table, of, &mut parameters)?;
     check_group_by(&select.group_by, &table)?;
     if select.distinct {
-        check_distinct(select, &table, &restrictions)?;
+        check_distinct(select, &table)?;
     }
     let reversed = check_order(&select.order_by, &table, &restrictions)?;
     let mut limit_of = |term: Option<&Term>, name: &str| -> Result<Option<Expr>, RequestError> {
@@ -92,30 +95,34 @@ fn check_group_by(names: &[Name], table: &Table) -> Result<(), RequestError> {
     let Some(first) = names.first() else { return Ok(()) };
     for name in names {
         if matches!(column(table, name)?.kind, ColumnKind::Static | ColumnKind::Regular) {
-            let message =
-                format!("Group by is currently only supported on the columns of the PRIMARY KEY, got {name}");
+            let message = format!("Group by is currently only supported on the columns of the PRIMARY KEY, got {name}");
             return Err(invalid(message, name.place));
         }
     }
     Err(invalid("GROUP BY is not supported yet", first.place))
 }
 
-fn check_distinct(select: &Select, table: &Table, restrictions: &Restrictions) -> Result<(), RequestError> {
-    let by_filter = restrictions
-        .filters
-        .iter()
-        .any(|filter| matches!(filter.column.kind, ColumnKind::Clustering(..) | ColumnKind::Regular));
-    if !restrictions.clustering.is_empty() || by_filter {
-        return Err(RequestError::invalid(
-            "SELECT DISTINCT with WHERE clause only supports restriction by partition key and/or static columns.",
-        ));
+fn check_distinct_where(select: &Select, table: &Table) -> Result<(), RequestError> {
+    for relation in &select.relations {
+        let names = match &relation.target {
+            RelationTarget::Column(name) | RelationTarget::Element(name, _) => std::slice::from_ref(name),
+            RelationTarget::Columns(names) | RelationTarget::Token(names) => names.as_slice(),
+        };
+        for name in names {
+            if matches!(column(table, name)?.kind, ColumnKind::Clustering(..) | ColumnKind::Regular) {
+                let message = "SELECT DISTINCT with WHERE clause only supports restriction by partition key and/or static columns.";
+                return Err(invalid(message, name.place));
+            }
+        }
     }
+    Ok(())
+}
+
+fn check_distinct(select: &Select, table: &Table) -> Result<(), RequestError> {
     let mut requested: Vec<&Column> = Vec::new();
     for selected in &select.columns {
         let Selector::Column(name) = &selected.selector else {
-            return Err(RequestError::invalid(
-                "SELECT DISTINCT of anything but plain columns is not supported yet",
-            ));
+            return Err(RequestError::invalid("SELECT DISTINCT of anything but plain columns is not supported yet"));
         };
         requested.push(column(table, name)?);
     }
@@ -140,11 +147,7 @@ fn check_distinct(select: &Select, table: &Table, restrictions: &Restrictions) -
 }
 
 /// Whether rows are read backwards.
-fn check_order(
-    order: &[(Name, bool)],
-    table: &Table,
-    restrictions: &Restrictions,
-) -> Result<bool, RequestError> {
+fn check_order(order: &[(Name, bool)], table: &Table, restrictions: &Restrictions) -> Result<bool, RequestError> {
     let Some((first, _)) = order.first() else { return Ok(false) };
     if !matches!(restrictions.partitions, Partitions::Keys(_)) {
         let message = "ORDER BY is only supported when the partition key is restricted by an EQ or an IN.";
@@ -190,8 +193,12 @@ impl SelectPlan {
         evaluator: &mut Evaluator<'_>,
         settings: &BindSettings,
     ) -> Result<ReadOperation, RequestError> {
-        let filters =
-            self.restrictions.filters.iter().map(|filter| BoundFilter::new(filter, evaluator)).collect::<Result<_, _>>()?;
+        let filters = self
+            .restrictions
+            .filters
+            .iter()
+            .map(|filter| BoundFilter::new(filter, evaluator))
+            .collect::<Result<_, _>>()?;
         let mut constants = Vec::new();
         for constant in &self.selection.constants {
             constants.push(constant.eval(evaluator)?.into_option());

@@ -127,7 +127,9 @@ impl Checker<'_> {
                     format!("Invalid field selection: {} of type {} is not a user type", inner.name, inner.cql_type);
                 Err(invalid(message, field.place))
             }
-            Selector::Element(_, key) => Err(invalid("Selecting an element of a collection is not supported yet", key.place)),
+            Selector::Element(_, key) => {
+                Err(invalid("Selecting an element of a collection is not supported yet", key.place))
+            }
             Selector::Term(term) => self.term(term),
         }
     }
@@ -140,7 +142,10 @@ impl Checker<'_> {
             return Err(invalid(message, name.place));
         }
         if found.cql_type.is_multicell() {
-            return Err(invalid(format!("{function}() of a collection that is not frozen is not supported yet"), name.place));
+            return Err(invalid(
+                format!("{function}() of a collection that is not frozen is not supported yet"),
+                name.place,
+            ));
         }
         let source = Source::of(found);
         let (output, cql_type) = if function == "ttl" {
@@ -158,12 +163,18 @@ impl Checker<'_> {
         }
         if Aggregate::is_aggregate(short) {
             let [argument] = arguments else {
-                let message = format!("Invalid number of arguments for function {short}: 1 required but {} provided", arguments.len());
+                let message = format!(
+                    "Invalid number of arguments for function {short}: 1 required but {} provided",
+                    arguments.len()
+                );
                 return Err(invalid(message, name.place));
             };
             let argument = self.check(argument)?;
             if matches!(argument.output, Output::Aggregate(_)) {
-                return Err(invalid("aggregate functions cannot be used as arguments of aggregate functions", name.place));
+                return Err(invalid(
+                    "aggregate functions cannot be used as arguments of aggregate functions",
+                    name.place,
+                ));
             }
             let shown = format!("system.{short}({})", argument.name);
             let (aggregate, cql_type) = Aggregate::new(short, argument.output, &argument.cql_type)
@@ -188,14 +199,24 @@ impl Checker<'_> {
         for (index, argument) in arguments.iter().enumerate() {
             let argument = self.check(argument)?;
             if !wanted.get(index).is_some_and(|choices| choices.contains(&argument.cql_type)) {
-                let message = format!("Type error: {} cannot be passed as argument {index} of function {} of type {}", argument.name, function.full_name(), argument.cql_type);
+                let message = format!(
+                    "Type error: {} cannot be passed as argument {index} of function {} of type {}",
+                    argument.name,
+                    function.full_name(),
+                    argument.cql_type
+                );
                 return Err(invalid(message, name.place));
             }
             names.push(argument.name);
             checked.push((argument.cql_type, argument.output));
         }
         if checked.len() != wanted.len() {
-            let message = format!("Invalid number of arguments in call to function {}: {} required but {} provided", function.full_name(), wanted.len(), checked.len());
+            let message = format!(
+                "Invalid number of arguments in call to function {}: {} required but {} provided",
+                function.full_name(),
+                wanted.len(),
+                checked.len()
+            );
             return Err(invalid(message, name.place));
         }
         Ok(Selected {
@@ -213,7 +234,8 @@ impl Checker<'_> {
             _ => "",
         });
         if given.collect::<Vec<_>>() != key {
-            let message = format!("token() is supported of the partition key's columns in their order only: {}", key.join(", "));
+            let message =
+                format!("token() is supported of the partition key's columns in their order only: {}", key.join(", "));
             return Err(invalid(message, name.place));
         }
         Ok(Selected {
@@ -230,8 +252,8 @@ impl Checker<'_> {
                 format!("Cannot infer type for term {term} in selection clause (try using a cast to force a type)");
             return Err(invalid(message, term.place));
         };
-        let cql_type = crate::types::resolve(type_name, &self.table.keyspace)
-            .map_err(|message| invalid(message, term.place))?;
+        let cql_type =
+            crate::types::resolve(type_name, &self.table.keyspace).map_err(|message| invalid(message, term.place))?;
         let receiver = Receiver { name: "[selection]", cql_type: &cql_type };
         self.constants.push(typed(value, &receiver, self.parameters)?);
         Ok(Selected { output: Output::Constant(self.constants.len() - 1), name: term.to_string(), cql_type })

@@ -69,8 +69,7 @@ static TABLES: LazyLock<BTreeMap<&'static str, Arc<Keyspace>>> = LazyLock::new(|
             "system_traces" => Replication::Simple { factor: 2 },
             _ => Replication::Local,
         };
-        let keyspace =
-            Keyspace { name: name.to_owned(), replication, durable_writes: true, tables: BTreeMap::new() };
+        let keyspace = Keyspace { name: name.to_owned(), replication, durable_writes: true, tables: BTreeMap::new() };
         keyspaces.insert(name, keyspace);
     }
     for table in definitions::tables() {
@@ -127,10 +126,7 @@ pub fn virtual_partitions(
 }
 
 /// What a read asks for, out of all partitions: with its slices, but without its limits, which the result builder keeps.
-pub fn read_virtual(
-    command: &ReadCommand,
-    partitions: &[(DecoratedKey, Partition)],
-) -> Vec<(DecoratedKey, Partition)> {
+pub fn read_virtual(command: &ReadCommand, partitions: &[(DecoratedKey, Partition)]) -> Vec<(DecoratedKey, Partition)> {
     let wanted = |key: &DecoratedKey| match &command.target {
         ReadTarget::Partition(wanted) => wanted == key,
         ReadTarget::Range { after, last, .. } => after.is_none_or(|after| key.token > after) && key.token <= *last,

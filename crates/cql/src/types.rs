@@ -2,6 +2,7 @@
 
 use quorate_model::CqlType;
 use quorate_model::limits::TYPE_DEPTH_MAX;
+use quorate_model::request::{Place, RequestError};
 
 use crate::ast::TypeName;
 
@@ -12,6 +13,14 @@ pub(crate) fn resolve(type_name: &TypeName, keyspace: &str) -> Result<CqlType, S
         return Err(format!("type {type_name} is nested deeper than {TYPE_DEPTH_MAX} levels"));
     }
     Ok(resolved)
+}
+
+/// The error for a type that cannot be: of its syntax, if it is `frozen` that is out of place.
+pub(crate) fn error(message: String, place: Place) -> RequestError {
+    if message.starts_with("frozen<>") {
+        return RequestError::Syntax { message, place: Some(place) };
+    }
+    RequestError::Invalid { message, place: Some(place) }
 }
 
 fn resolve_at(type_name: &TypeName, keyspace: &str, frozen: bool) -> Result<CqlType, String> {

@@ -3,9 +3,7 @@
 use quorate_model::request::RequestError;
 
 use super::{Parsed, Parser};
-use crate::ast::{
-    Assignment, Change, Delete, DeleteTarget, Insert, Name, Statement, Term, TermKind, Update, Using,
-};
+use crate::ast::{Assignment, Change, Delete, DeleteTarget, Insert, Name, Statement, Term, TermKind, Update, Using};
 use crate::lexer::TokenKind;
 
 impl Parser<'_> {

@@ -52,7 +52,7 @@ impl Parser<'_> {
         let is_tuple = self.is_name(1) && matches!(self.peek(2).kind, TokenKind::Comma | TokenKind::RightParen);
         if !is_tuple {
             self.advance();
-            relations.extend(self.relations()?);
+            self.nested(|parser| parser.relation(relations))?;
             self.expect(TokenKind::RightParen)?;
             return Ok(());
         }

@@ -110,7 +110,9 @@ impl Parser<'_> {
         };
         self.expect(TokenKind::LeftParen)?;
         loop {
-            if self.accept_words(&["PRIMARY", "KEY"]) {
+            if !create.columns.is_empty() && matches!(self.current().kind, TokenKind::Comma | TokenKind::RightParen) {
+                // A comma too many is no harm.
+            } else if self.accept_words(&["PRIMARY", "KEY"]) {
                 let key = self.primary_key()?;
                 create.primary_keys.push(key);
             } else {
@@ -164,11 +166,8 @@ impl Parser<'_> {
     /// `((a, b), c)`, `(a, b)`.
     fn primary_key(&mut self) -> Parsed<(Vec<Name>, Vec<Name>)> {
         self.expect(TokenKind::LeftParen)?;
-        let partition = if self.at(TokenKind::LeftParen) {
-            self.parenthesised(Self::name)?
-        } else {
-            vec![self.name()?]
-        };
+        let partition =
+            if self.at(TokenKind::LeftParen) { self.parenthesised(Self::name)? } else { vec![self.name()?] };
         let mut clustering = Vec::new();
         while self.accept(TokenKind::Comma) {
             clustering.push(self.name()?);
@@ -202,11 +201,8 @@ impl Parser<'_> {
         }
         if self.accept_word("DROP") {
             let if_exists = self.if_exists()?;
-            let columns = if self.at(TokenKind::LeftParen) {
-                self.parenthesised(Self::name)?
-            } else {
-                vec![self.name()?]
-            };
+            let columns =
+                if self.at(TokenKind::LeftParen) { self.parenthesised(Self::name)? } else { vec![self.name()?] };
             let mut timestamp = None;
             if self.accept_word("USING") {
                 self.expect_word("TIMESTAMP")?;

@@ -192,7 +192,14 @@ impl Parser<'_> {
             self.advance();
             return Ok(TypeName::Custom(text[1..text.len() - 1].to_owned()));
         }
-        let name = self.name()?.text;
+        // `set` is reserved, but begins a type.
+        let is_set = self.at_word("SET") && self.peek(1).kind == TokenKind::Less;
+        let name = if is_set {
+            self.advance();
+            "set".to_owned()
+        } else {
+            self.name()?.text
+        };
         if self.accept(TokenKind::Dot) {
             return Ok(TypeName::Plain(Some(name), self.name()?.text));
         }

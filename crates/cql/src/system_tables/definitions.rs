@@ -1,8 +1,8 @@
 //! The system tables' definitions, written in CQL and read by our own parser.
 
 use quorate_model::TableId;
-use quorate_model::schema::{Keyspace, Replication, Table};
 use quorate_model::Timestamp;
+use quorate_model::schema::{Keyspace, Replication, Table};
 
 use crate::ast::Statement;
 use crate::parser::parse;

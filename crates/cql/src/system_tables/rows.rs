@@ -162,7 +162,8 @@ fn virtual_rows(name: &str, keyspace: &Keyspace, maker: &mut Maker<'_>) {
 fn table_row(table: &Table) -> Named {
     let options = &table.options;
     let int = |value: u32| Value::Int(i32::try_from(value).unwrap_or(i32::MAX));
-    let extensions = options.extensions.iter().map(|(key, value)| (text(key), Value::Blob(Bytes::copy_from_slice(value))));
+    let extensions =
+        options.extensions.iter().map(|(key, value)| (text(key), Value::Blob(Bytes::copy_from_slice(value))));
     vec![
         ("keyspace_name", text(&table.keyspace)),
         ("table_name", text(&table.name)),
