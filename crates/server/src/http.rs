@@ -1,6 +1,7 @@
 //! Metrics and health over HTTP/1.1. Only GET and HEAD, one request a connection, a bounded head, a bounded time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,7 +29,7 @@ fn text(status: &'static str, body: impl Into<String>) -> Answer {
 
 /// Serves until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    serve_with(listener, Arc::new(move |path: &str| route(path, &shared))).await;
+    serve_with(listener, Arc::new(move |path: &str| route(path, &shared)), HTTP_TIMEOUT).await;
 }
 
 fn route(path: &str, shared: &Shared) -> Answer {
@@ -51,14 +52,14 @@ fn route(path: &str, shared: &Shared) -> Answer {
     }
 }
 
-async fn serve_with(listener: TcpListener, route: Arc<Route>) {
+async fn serve_with(listener: TcpListener, route: Arc<Route>, limit: Duration) {
     let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!("cannot accept an HTTP connection: {error}");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
@@ -67,7 +68,7 @@ async fn serve_with(listener: TcpListener, route: Arc<Route>) {
         let route = Arc::clone(&route);
         tokio::spawn(async move {
             // A client that is slow or breaks off costs itself its answer and nobody anything else.
-            let _ = tokio::time::timeout(HTTP_TIMEOUT, exchange(stream, &*route)).await;
+            let _ = tokio::time::timeout(limit, exchange(stream, &*route)).await;
             drop(place);
         });
     }
@@ -130,7 +131,7 @@ mod tests {
             "/health" => text("200 OK", "alive\n"),
             _ => text("404 Not Found", "no\n"),
         });
-        let server = tokio::spawn(serve_with(listener, route));
+        let server = tokio::spawn(serve_with(listener, route, Duration::from_millis(300)));
         let mut stream = TcpStream::connect(address).await.unwrap();
         let _ = stream.write_all(request).await;
         let mut answer = Vec::new();
@@ -161,7 +162,7 @@ mod tests {
         assert!(ask(&request).await.starts_with("HTTP/1.1 431"));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_silent_client_is_cut_off() {
         assert_eq!(ask(b"GET / HTT").await, "");
     }
