@@ -60,7 +60,8 @@ pub struct Timing {
     pub agreement_timeout: Duration,
     /// How often background work is looked for.
     pub upkeep: Duration,
-    /// How long a first seed waits for other seeds to answer before it founds a cluster.
+    /// How long a first seed waits for other seeds to answer before it founds a cluster, and how long a node that is
+    /// restarted waits to hear all others before it serves without them.
     pub founding_wait: Duration,
 }
 

@@ -85,6 +85,7 @@ metrics! {
     Counter speculative_reads_total: "Reads sent to a further replica because one was slow",
     Counter frames_malformed_total: "Peers' frames that could not be decoded",
     Counter streamed_partitions_total: "Partitions received while joining",
+    Counter rebuilds_total: "Rebuilds of lost ranges that have ended",
     Gauge requests_in_flight: "Client requests in flight",
     Gauge epoch: "Entries of the metadata log applied",
     Gauge nodes_up: "Nodes held to be alive, this one included",

@@ -11,13 +11,14 @@ use quorate_model::Token;
 use quorate_model::wire::Wire;
 use quorate_ring::{NodeEntry, NodeState, allot_tokens};
 
+use super::stream::Purpose;
 use super::{Control, Step};
 use crate::machine::Output;
 use crate::peer::Frame;
 use crate::shared::NodePhase;
 
 /// How often the seeds are asked, and a step of a join is tried again.
-const RETRY: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(100);
 /// Time for one proposal of a join.
 const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -126,7 +127,9 @@ impl Control {
             }
         };
         match join::next_step(self.log.metadata(), self.me(), &progress) {
-            JoinStep::Done => self.serve(step),
+            // Whoever serves before it has heard the others refuses what could be done.
+            JoinStep::Done if self.hears_everybody(step) || self.waited_for_others(step) => self.serve(step),
+            JoinStep::Done => {}
             JoinStep::Prepare => {
                 self.shared.set_phase(NodePhase::Joining);
                 let entry = self.own_entry();
@@ -137,10 +140,18 @@ impl Control {
             JoinStep::AwaitApplied { .. } => {}
             JoinStep::Copy(tasks) => {
                 self.shared.set_phase(NodePhase::Joining);
-                self.stream.want(tasks);
+                self.stream.want(tasks, Purpose::Join);
             }
             JoinStep::Propose(change) => self.propose_own(step, change),
         }
+    }
+
+    fn hears_everybody(&self, step: &Step<'_>) -> bool {
+        self.reachable(step.now).len() > self.peers.len()
+    }
+
+    fn waited_for_others(&self, step: &Step<'_>) -> bool {
+        step.now.mono.since(self.life.started) >= self.shared.config.timing.founding_wait
     }
 
     fn ask_seeds(&mut self, step: &mut Step<'_>) {

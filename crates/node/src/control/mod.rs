@@ -12,6 +12,7 @@ mod hints;
 mod join;
 mod log;
 mod peers;
+mod rebuild;
 mod stream;
 mod upkeep;
 
@@ -32,6 +33,7 @@ use effects::Effects;
 use hints::HintReplay;
 use join::Life;
 use peers::Peer;
+use rebuild::Rebuild;
 use stream::Stream;
 use upkeep::Upkeep;
 
@@ -51,12 +53,15 @@ pub struct Control {
     gossip: Option<Gossip>,
     detector: FailureDetector,
     peers: BTreeMap<NodeId, Peer>,
+    /// Nodes to which the transport has an open stream.
+    links: BTreeSet<NodeId>,
     next_heartbeat: Instant,
     life: Life,
     changes: Changes,
     effects: Effects,
     hints: HintReplay,
     stream: Stream,
+    rebuild: Rebuild,
     upkeep: Upkeep,
 }
 
@@ -68,6 +73,7 @@ enum Owner {
     Stream = 2,
     Upkeep = 3,
     Admin = 4,
+    Rebuild = 5,
 }
 
 const OWNER_SHIFT: u32 = 56;
@@ -78,7 +84,7 @@ impl Owner {
     }
 
     fn of(id: u64) -> Option<Self> {
-        [Self::Effects, Self::Hints, Self::Stream, Self::Upkeep, Self::Admin]
+        [Self::Effects, Self::Hints, Self::Stream, Self::Upkeep, Self::Admin, Self::Rebuild]
             .into_iter()
             .find(|owner| *owner as u64 == id >> OWNER_SHIFT)
     }
@@ -104,12 +110,14 @@ impl Control {
             gossip: None,
             detector: FailureDetector::new(detector),
             peers: BTreeMap::new(),
+            links: BTreeSet::new(),
             next_heartbeat: now.mono,
             life: Life::starting(now),
             changes: Changes::default(),
             effects: Effects::default(),
             hints: HintReplay::default(),
             stream: Stream::default(),
+            rebuild: Rebuild::default(),
             upkeep: Upkeep::default(),
         };
         control.effects.start_at(control.log.epoch());
@@ -135,6 +143,7 @@ impl Control {
         self.drive_life(&mut step);
         self.drive_changes(&mut step);
         self.drive_hints(&mut step);
+        self.drive_rebuild(&mut step);
         self.drive_stream(&mut step);
         self.drive_upkeep(&mut step);
     }
@@ -150,6 +159,7 @@ impl Control {
             self.changes.deadline(),
             self.hints.deadline(),
             self.stream.deadline(),
+            self.rebuild.deadline(),
             Some(self.upkeep.next),
         ];
         timers.into_iter().flatten().min()
@@ -211,6 +221,7 @@ impl Control {
             Some(Owner::Hints) => self.hint_job_done(step, id, outcome),
             Some(Owner::Upkeep) => self.upkeep_done(step, id, outcome),
             Some(Owner::Admin) => self.admin_job_done(step, outcome),
+            Some(Owner::Rebuild) => self.rebuild_done(step),
             Some(Owner::Stream) | None => {}
         }
     }
@@ -241,7 +252,8 @@ impl Control {
         let mut reachable: BTreeSet<NodeId> = self
             .detector
             .up()
-            .filter(|node| self.peers.get(node).is_some_and(|peer| peer.is_reachable(now, silence)))
+            .filter(|node| self.links.contains(node))
+            .filter(|node| self.peers.get(node).is_some_and(|peer| peer.spoke_lately(now, silence)))
             .collect();
         reachable.insert(self.me());
         reachable

@@ -18,8 +18,6 @@ use crate::peer::Frame;
 pub(super) struct Peer {
     /// When any of its frames last came.
     pub heard: Option<Instant>,
-    /// Whether the transport has a stream to it.
-    pub link_up: bool,
     /// The last epoch that it is known to have applied.
     pub applied: Epoch,
     /// Since when the failure detector holds it to be dead.
@@ -28,8 +26,8 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Whether it spoke within the time that requests are routed by.
-    pub(super) fn is_reachable(&self, now: Now, silence_max: Duration) -> bool {
-        self.link_up && self.heard.is_some_and(|heard| now.mono.since(heard) <= silence_max)
+    pub(super) fn spoke_lately(&self, now: Now, silence_max: Duration) -> bool {
+        self.heard.is_some_and(|heard| now.mono.since(heard) <= silence_max)
     }
 }
 
@@ -70,9 +68,14 @@ impl Control {
     }
 
     pub(super) fn link_changed(&mut self, step: &mut Step<'_>, node: NodeId, up: bool) {
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        peer.link_up = up;
-        if !up {
+        // Links are known before the topology says who is at their other end.
+        if up {
+            self.links.insert(node);
+            if self.peers.contains_key(&node) {
+                self.send_control(step, node, &Frame::Heartbeat { applied: self.applied_epoch() });
+            }
+        } else {
+            self.links.remove(&node);
             let mut verdicts = Vec::new();
             self.detector.suspect(step.now.mono, node, &mut verdicts);
             self.take_verdicts(step, verdicts);

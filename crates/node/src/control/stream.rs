@@ -1,4 +1,4 @@
-//! Copying the ranges that this node takes over, page by page, from whom it displaces.
+//! Copying ranges from other nodes, page by page: those that this node takes over, and those that it has lost.
 //!
 //! A page is an ordinary replica read of everything in a range, tombstones included; each partition of it is logged,
 //! synced and applied by a worker of this node before the next page is asked for. A finished range is remembered in the
@@ -26,10 +26,20 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a page that did not come.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// Why a range is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// This node takes it over.
+    Join,
+    /// This node has lost what it had of it.
+    Rebuild,
+}
+
 /// What is being copied.
 #[derive(Debug)]
 struct Copying {
     task: CopyTask,
+    purpose: Purpose,
     /// Parts of the range that do not wrap, not begun yet.
     parts: VecDeque<(Option<Token>, Token)>,
     part: (Option<Token>, Token),
@@ -51,17 +61,22 @@ enum State {
 /// See the module. One range at a time.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    waiting: VecDeque<CopyTask>,
+    waiting: VecDeque<(CopyTask, Purpose)>,
     copying: Option<Copying>,
     next: u64,
 }
 
 impl Stream {
     /// Has these ranges copied, unless that is under way.
-    pub(super) fn want(&mut self, tasks: Vec<CopyTask>) {
-        if self.copying.is_none() && self.waiting.is_empty() {
-            self.waiting.extend(tasks);
+    pub(super) fn want(&mut self, tasks: Vec<CopyTask>, purpose: Purpose) {
+        if self.is_idle() {
+            self.waiting.extend(tasks.into_iter().map(|task| (task, purpose)));
         }
+    }
+
+    /// Whether nothing is being copied.
+    pub(super) fn is_idle(&self) -> bool {
+        self.copying.is_none() && self.waiting.is_empty()
     }
 
     /// What was asked of this node will not come.
@@ -85,12 +100,12 @@ impl Stream {
 impl Control {
     pub(super) fn drive_stream(&mut self, step: &mut Step<'_>) {
         if self.stream.copying.is_none()
-            && let Some(task) = self.stream.waiting.pop_front()
+            && let Some((task, purpose)) = self.stream.waiting.pop_front()
         {
             let mut parts: VecDeque<_> = task.range.unwrapped().into();
             let Some(part) = parts.pop_front() else { return };
             let state = State::Ask { not_before: step.now.mono };
-            self.stream.copying = Some(Copying { task, parts, part, from: None, attempts: 0, state });
+            self.stream.copying = Some(Copying { task, purpose, parts, part, from: None, attempts: 0, state });
         }
         let Some(copying) = &mut self.stream.copying else { return };
         match copying.state {
@@ -205,8 +220,11 @@ impl Control {
     }
 
     fn finish_task(&mut self, step: &mut Step<'_>) {
-        if let Some(copying) = self.stream.copying.take() {
-            self.range_copied(step, copying.task.key());
+        let Some(copying) = self.stream.copying.take() else { return };
+        match copying.purpose {
+            Purpose::Join => self.range_copied(step, copying.task.key()),
+            Purpose::Rebuild => self.rebuilt_range(step),
         }
+        self.drive_stream(step);
     }
 }

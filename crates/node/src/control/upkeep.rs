@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use quorate_env::Instant;
 use quorate_model::Seconds;
-use quorate_storage::{JobKind, JobResult, StorageJob};
+use quorate_storage::{JobKind, JobResult, StorageError, StorageJob};
 
 use super::{Control, Owner, Step};
 use crate::machine::{Job, JobClass, JobOutcome, Output};
 
-/// How often expired hints are looked for.
-const HINT_EXPIRY: Duration = Duration::from_secs(60);
+/// How often expired hints and snapshots are looked for.
+const EXPIRY: Duration = Duration::from_secs(60);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -32,10 +32,13 @@ impl Control {
             self.run(step, job);
         }
         if step.now.mono >= self.upkeep.next_expiry {
-            self.upkeep.next_expiry = step.now.mono + HINT_EXPIRY;
+            self.upkeep.next_expiry = step.now.mono + EXPIRY;
             let storage = Arc::clone(self.shared.storage());
             // What it drops it counts and marks; an error shows at the next hint that is stored.
-            let work = move || JobOutcome(Box::new(storage.hints.expire(now)));
+            let work = move || {
+                let snapshots = storage.clear_expired_snapshots(now).map(|_| ());
+                JobOutcome(Box::new((storage.hints.expire(now).map(|_| ()), snapshots)))
+            };
             let id = self.next_upkeep_id();
             step.out.push(Output::Job(Job { id, class: JobClass::System, work: Box::new(work) }));
         }
@@ -63,6 +66,9 @@ impl Control {
             Ok(JobResult::Again(job)) => self.run(step, job),
             // One job's end may make another due; a failure is counted by the engine, which offers the work again.
             Ok(JobResult::Done(_)) => self.upkeep.next = step.now.mono,
+            Ok(JobResult::Failed(error @ StorageError::Poisoned(_))) => {
+                step.out.push(Output::Fatal(format!("what is on disk is not known any more: {error}")));
+            }
             Ok(JobResult::Failed(_)) | Err(_) => {}
         }
     }

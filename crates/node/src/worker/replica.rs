@@ -171,6 +171,10 @@ impl Replica {
         if context.snapshot.table(command.table).is_none() {
             return Err(ReplicaFailure::UnknownTable);
         }
+        if shared.has_log_damage() {
+            let problem = "the commit log of this replica was damaged; what it lost is being rebuilt";
+            return Err(ReplicaFailure::Corrupt(problem.to_owned()));
+        }
         match shared.storage().read(&command, Access::MemoryOnly) {
             Err(ReadError::NeedsDisk) => {
                 shared.metrics.replica_disk_reads_total.increment();
