@@ -23,6 +23,7 @@ pub struct BindContext<'a> {
 pub(crate) struct Evaluator<'a> {
     values: Vec<BoundValue>,
     timestamp: Timestamp,
+    partitioner: fn(&[u8]) -> Token,
     random: &'a mut dyn FnMut() -> u64,
     /// Counts what must differ within one execution: time UUIDs and list places.
     sequence: u32,
@@ -34,6 +35,7 @@ impl<'a> Evaluator<'a> {
         values: &Values,
         parameters: &ResultMetadata,
         timestamp: Timestamp,
+        partitioner: fn(&[u8]) -> Token,
         random: &'a mut dyn FnMut() -> u64,
     ) -> Result<Self, RequestError> {
         let wanted = parameters.columns.len();
@@ -50,11 +52,16 @@ impl<'a> Evaluator<'a> {
                 found.collect::<Result<Vec<_>, _>>()?
             }
         };
-        Ok(Self { values, timestamp, random, sequence: 0 })
+        Ok(Self { values, timestamp, partitioner, random, sequence: 0 })
     }
 
     pub(crate) fn value(&self, index: u16) -> Result<&BoundValue, RequestError> {
         self.values.get(usize::from(index)).ok_or_else(|| RequestError::invalid("Invalid amount of bind variables"))
+    }
+
+    /// The token of a serialised partition key.
+    pub(crate) fn token(&self, key: &[u8]) -> Token {
+        (self.partitioner)(key)
     }
 
     pub(crate) fn now_us(&self) -> i64 {

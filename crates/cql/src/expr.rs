@@ -19,6 +19,8 @@ pub(crate) enum Expr {
     Marker(u16, CqlType),
     /// A collection or tuple literal of which some part is known only when bound.
     Composite(CqlType, Vec<Expr>),
+    /// The token of these values as a partition key.
+    Token(Vec<Expr>),
     /// A call, with the type of each argument.
     Function(Function, Vec<(CqlType, Expr)>),
 }
@@ -187,15 +189,7 @@ fn composite(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) 
     let mut parts: Vec<(&Term, String, &CqlType)> = Vec::new();
     match (&term.kind, cql_type) {
         (TermKind::List(items), CqlType::List(element, _) | CqlType::Vector(element, _)) => {
-            if let CqlType::Vector(_, dimension) = cql_type
-                && items.len() != usize::from(*dimension)
-            {
-                let message = format!(
-                    "Invalid vector literal for {name} of type {cql_type}; expected {dimension} elements, but given {}",
-                    items.len()
-                );
-                return Err(invalid(message, term.place));
-            }
+            check_dimension(items.len(), receiver, term.place)?;
             check_items("list", "value", items, element, name)?;
             parts.extend(items.iter().map(|item| (item, format!("value({name})"), &**element)));
         }
@@ -255,6 +249,19 @@ fn composite(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) 
         return Ok(Expr::Value(encoded));
     }
     Ok(Expr::Composite(cql_type.clone(), exprs))
+}
+
+fn check_dimension(given: usize, receiver: &Receiver<'_>, place: Place) -> Result<(), RequestError> {
+    let (name, cql_type) = (receiver.name, receiver.cql_type);
+    match cql_type {
+        CqlType::Vector(_, dimension) if given != usize::from(*dimension) => Err(invalid(
+            format!(
+                "Invalid vector literal for {name} of type {cql_type}; expected {dimension} elements, but given {given}"
+            ),
+            place,
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_items(literal: &str, role: &str, items: &[Term], element: &CqlType, name: &str) -> Result<(), RequestError> {
@@ -347,6 +354,14 @@ impl Expr {
                     }
                 }
                 Ok(Bound::Value(codec::assemble(cql_type, values).map_err(RequestError::invalid)?))
+            }
+            Self::Token(components) => {
+                let mut key = Vec::with_capacity(components.len());
+                for component in components {
+                    key.push(crate::keys::required(component, "partition key token", evaluator)?);
+                }
+                let token = evaluator.token(&crate::keys::partition_key(&key)?.0);
+                Ok(Bound::Value(Bytes::copy_from_slice(&token.0.to_be_bytes())))
             }
             Self::Function(function, arguments) => {
                 let mut values = Vec::with_capacity(arguments.len());

@@ -160,52 +160,44 @@ impl TokenKind {
 /// they cover the text without a gap, so nothing is lost: what is no token comes as `Unknown` or `Unterminated`.
 pub fn tokenize(text: &str) -> Vec<Token> {
     let mut tokens = Vec::with_capacity(text.len() / 4 + 1);
-    let mut lexer = TokenKind::lexer(text);
     let mut places = Places { line: 1, column: 0 };
-    while let Some(found) = lexer.next() {
-        let range = lexer.span();
-        let mut span = Span { start: range.start, end: range.end };
-        let kind = match found {
-            Ok(kind) => kind,
-            Err(()) => {
-                let rest = text.get(span.start..).unwrap_or_default();
-                if rest.starts_with(['\'', '"']) || rest.starts_with("/*") || rest.starts_with("$$") {
-                    span.end = text.len();
-                    lexer.bump(text.len().saturating_sub(range.end));
-                    TokenKind::Unterminated
-                } else {
-                    let length = rest.chars().next().map_or(1, char::len_utf8);
+    let mut start = 0;
+    // Each turn lexes up to the next character that begins no token, and then goes on behind it.
+    while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
+        let lexer = TokenKind::lexer(rest).spanned();
+        let from = start;
+        start = text.len();
+        for (found, range) in lexer {
+            let mut span = Span { start: from + range.start, end: from + range.end };
+            let kind = match found {
+                Ok(kind) => kind,
+                Err(()) => {
+                    let (kind, length) = broken(text.get(span.start..).unwrap_or_default());
                     span.end = span.start + length;
-                    if span.end < range.end {
-                        // What logos skipped as one error may hold tokens after its first character.
-                        tokens.push(places.token(text, TokenKind::Unknown, span));
-                        let tail = tokenize_from(text, span.end, &mut places);
-                        tokens.extend(tail);
-                        return tokens;
-                    }
-                    TokenKind::Unknown
+                    kind
                 }
+            };
+            tokens.push(places.token(text, kind, span));
+            if found.is_err() {
+                start = span.end;
+                break;
             }
-        };
-        tokens.push(places.token(text, kind, span));
+        }
     }
     tokens.push(places.token(text, TokenKind::End, Span { start: text.len(), end: text.len() }));
     tokens
 }
 
-/// Goes on after a character that begins no token; each call takes at least one character, and all but the first run to
-/// the text's end.
-fn tokenize_from(text: &str, start: usize, places: &mut Places) -> Vec<Token> {
-    let rest = text.get(start..).unwrap_or_default();
-    let mut tokens = Vec::new();
-    let mut lexer = TokenKind::lexer(rest);
-    while let Some(found) = lexer.next() {
-        let range = lexer.span();
-        let span = Span { start: start + range.start, end: start + range.end };
-        tokens.push(places.token(text, found.unwrap_or(TokenKind::Unknown), span));
+/// What stands where no token begins, and its length.
+fn broken(rest: &str) -> (TokenKind, usize) {
+    if rest.starts_with(['\'', '"']) || rest.starts_with("/*") || rest.starts_with("$$") {
+        // An empty quoted name ends, but is none.
+        if rest.starts_with("\"\"") {
+            return (TokenKind::Unknown, 2);
+        }
+        return (TokenKind::Unterminated, rest.len());
     }
-    tokens.push(places.token(text, TokenKind::End, Span { start: text.len(), end: text.len() }));
-    tokens
+    (TokenKind::Unknown, rest.chars().next().map_or(1, char::len_utf8))
 }
 
 /// Follows lines and columns while tokens are made, each of which begins where the one before ended.

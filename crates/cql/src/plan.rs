@@ -93,7 +93,8 @@ impl Plan {
 
     /// The operation for one execution with these values.
     pub fn bind(&self, values: &Values, context: &mut BindContext<'_>) -> Result<Operation, RequestError> {
-        let mut evaluator = Evaluator::new(values, &self.parameters, context.timestamp, context.random)?;
+        let mut evaluator =
+            Evaluator::new(values, &self.parameters, context.timestamp, context.partitioner, context.random)?;
         let settings = BindSettings {
             now: context.now,
             timestamp: context.timestamp,

@@ -5,7 +5,7 @@ use quorate_model::CqlType;
 use quorate_model::request::{Place, RequestError};
 use quorate_model::schema::{Column, ColumnKind, Table};
 
-use crate::ast::{Name, Operator, Relation, RelationTarget, RelationValue};
+use crate::ast::{Name, Operator, Relation, RelationTarget, RelationValue, Term, TermKind};
 use crate::expr::{Expr, Parameters, Receiver, invalid, typed};
 
 /// The refusal of what would need a scan.
@@ -247,14 +247,19 @@ fn comparison(
         (RelationValue::Term(term), _) => term,
         (RelationValue::List(_), _) => return Err(unsupported(operator, place)),
     };
-    let mut value = || typed(term, receiver, parameters);
-    Ok(match operator {
-        Operator::Equal => Kind::Choice(Choice::One(value()?)),
-        Operator::Greater => Kind::Slice { lower: Some((value()?, false)), upper: None },
-        Operator::GreaterEqual => Kind::Slice { lower: Some((value()?, true)), upper: None },
-        Operator::Less => Kind::Slice { lower: None, upper: Some((value()?, false)) },
-        Operator::LessEqual => Kind::Slice { lower: None, upper: Some((value()?, true)) },
-        _ => return Err(unsupported(operator, place)),
+    let value = typed(term, receiver, parameters)?;
+    bound_of(operator, value).ok_or_else(|| unsupported(operator, place))
+}
+
+/// The restriction that a comparison with one value makes.
+fn bound_of(operator: Operator, value: Expr) -> Option<Kind> {
+    Some(match operator {
+        Operator::Equal => Kind::Choice(Choice::One(value)),
+        Operator::Greater => Kind::Slice { lower: Some((value, false)), upper: None },
+        Operator::GreaterEqual => Kind::Slice { lower: Some((value, true)), upper: None },
+        Operator::Less => Kind::Slice { lower: None, upper: Some((value, false)) },
+        Operator::LessEqual => Kind::Slice { lower: None, upper: Some((value, true)) },
+        _ => return None,
     })
 }
 
@@ -282,13 +287,12 @@ fn token_relation<'a>(
         ));
     }
     let receiver = Receiver { name: "partition key token", cql_type: &CqlType::BigInt };
-    let mut kind = if let RelationValue::Term(term) = &relation.value
-        && let crate::ast::TermKind::Function(function, _) = &term.kind
-        && function == "token"
-    {
-        return Err(invalid("token() of values in a WHERE clause is not supported yet; give the number", place));
-    } else {
-        comparison(relation, &receiver, "in(partition key token)", place, parameters)?
+    let mut kind = match &relation.value {
+        RelationValue::Term(Term { kind: TermKind::Function(function, arguments), .. }) if function == "token" => {
+            let value = token_of(arguments, &columns, place, parameters)?;
+            bound_of(relation.operator, value).ok_or_else(|| unsupported(relation.operator, place))?
+        }
+        _ => comparison(relation, &receiver, "in(partition key token)", place, parameters)?,
     };
     if let Kind::Choice(Choice::One(value)) = kind {
         kind = Kind::Slice { lower: Some((value.clone(), true)), upper: Some((value, true)) };
@@ -297,6 +301,27 @@ fn token_relation<'a>(
         return Err(invalid("IN on token() is not supported", place));
     }
     Ok(Restriction { columns, is_tuple: false, kind, place })
+}
+
+/// `token(1, 'a')`: of values, one for each column of the partition key.
+fn token_of(
+    arguments: &[Term],
+    columns: &[&Column],
+    place: Place,
+    parameters: &mut Parameters,
+) -> Result<Expr, RequestError> {
+    if arguments.len() != columns.len() {
+        let message = format!(
+            "Invalid number of arguments in call to function system.token: {} required but {} provided",
+            columns.len(),
+            arguments.len()
+        );
+        return Err(invalid(message, place));
+    }
+    let typed_as = |(argument, column): (&Term, &&Column)| {
+        typed(argument, &Receiver { name: &column.name, cql_type: &column.cql_type }, parameters)
+    };
+    arguments.iter().zip(columns).map(typed_as).collect::<Result<_, _>>().map(Expr::Token)
 }
 
 fn tuple_relation<'a>(

@@ -166,7 +166,7 @@ fn check_counters(create: &CreateTable) -> Result<(), RequestError> {
     };
     let values: Vec<&ColumnDefinition> = create.columns.iter().filter(|definition| !is_key(definition)).collect();
     let Some(counter) = values.iter().find(|definition| is_counter(definition)) else { return Ok(()) };
-    let message = if values.iter().all(|definition| is_counter(definition)) {
+    let message = if values.iter().all(is_counter) {
         "Counter tables are not supported yet"
     } else {
         "Cannot mix counter and non counter columns in the same table"

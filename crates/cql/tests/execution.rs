@@ -321,3 +321,17 @@ fn bounds_nesting_and_points_at_the_place() {
     };
     assert_eq!((place.line, place.column, place.length), (2, 2, 4));
 }
+
+#[test]
+fn token_ranges_cover_each_partition_once() {
+    let mut world = weather();
+    let all = world.show("SELECT token(origin, month) FROM w PER PARTITION LIMIT 1");
+    assert_eq!(all.len(), 3);
+    let middle = &all[1];
+    let below = world.show(&format!("SELECT DISTINCT origin, month FROM w WHERE token(origin, month) <= {middle}"));
+    let above = world.show(&format!("SELECT DISTINCT origin, month FROM w WHERE token(origin, month) > {middle}"));
+    assert_eq!((below.len(), above.len()), (2, 1));
+    let own = world.show("SELECT origin FROM w WHERE token(origin, month) >= token('JFK', 1) AND token(origin, month) <= token('JFK', 1)");
+    assert_eq!(own, ["'JFK'"]);
+    assert!(world.show("SELECT origin FROM w WHERE token(origin, month) < -9223372036854775808").is_empty());
+}
