@@ -1,6 +1,6 @@
 //! The shell as a whole: a script's run, or a conversation.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,8 +61,10 @@ async fn run_scripts(session: &mut Session, options: &ShellOptions, scripted: bo
     if scripted {
         return Ok(Flow::Continue);
     }
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text).map_err(|error| ShellError::File { path: "standard input".into(), error })?;
+    // On a thread of its own: signals must still be heard while nobody types.
+    let text = tokio::task::spawn_blocking(|| io::read_to_string(io::stdin())).await;
+    let text = text.map_err(|error| ShellError::Other(error.to_string()))?;
+    let text = text.map_err(|error| ShellError::File { path: "standard input".into(), error })?;
     session.run_script(&text, Some("<stdin>"), 0).await
 }
 
