@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use num_bigint::BigInt;
+use quorate_model::request::RequestError;
 use quorate_model::{CqlType, Value};
 
 use crate::codec;
+use crate::limits::SCALE_DISTANCE_MAX;
 use crate::selection::Output;
 
 /// An aggregate of a selection.
@@ -91,12 +93,12 @@ impl Accumulator {
     }
 
     /// Takes a row; `value` is the argument's, ignored when rows are counted.
-    pub(crate) fn add(&mut self, value: Option<Bytes>) {
+    pub(crate) fn add(&mut self, value: Option<Bytes>) -> Result<(), RequestError> {
         if self.aggregate.argument.is_none() {
             self.count = self.count.saturating_add(1);
-            return;
+            return Ok(());
         }
-        let Some(value) = value else { return };
+        let Some(value) = value else { return Ok(()) };
         self.count = self.count.saturating_add(1);
         match self.aggregate.kind {
             Kind::Count => {}
@@ -109,12 +111,13 @@ impl Accumulator {
                     self.best = Some(value);
                 }
             }
-            Kind::Sum | Kind::Average => self.add_number(&value),
+            Kind::Sum | Kind::Average => return self.add_number(&value),
         }
+        Ok(())
     }
 
-    fn add_number(&mut self, value: &Bytes) {
-        let Ok(value) = codec::decode(&self.aggregate.cql_type, value) else { return };
+    fn add_number(&mut self, value: &Bytes) -> Result<(), RequestError> {
+        let value = codec::decode(&self.aggregate.cql_type, value).map_err(RequestError::Server)?;
         let whole = match &value {
             Value::TinyInt(number) => i128::from(*number),
             Value::SmallInt(number) => i128::from(*number),
@@ -128,15 +131,24 @@ impl Accumulator {
             (Sum::Float(sum), Value::Double(number)) => *sum += number,
             (Sum::Big(sum, _), Value::Varint(number)) => *sum += number,
             (Sum::Big(sum, scale), Value::Decimal(number, other)) => {
-                let ten = |power: i32| BigInt::from(10).pow(u32::try_from(power).unwrap_or(0).min(100_000));
-                if other > *scale {
-                    *sum *= ten(other.saturating_sub(*scale));
-                    *scale = other;
+                let distance = other.abs_diff(*scale);
+                if distance > SCALE_DISTANCE_MAX {
+                    let message =
+                        format!("sum() of decimals whose scales differ by {distance} digits is not supported");
+                    return Err(RequestError::invalid(message));
                 }
-                *sum += number * ten(scale.saturating_sub(other));
+                let shift = BigInt::from(10).pow(distance);
+                if other > *scale {
+                    *sum *= shift;
+                    *scale = other;
+                    *sum += number;
+                } else {
+                    *sum += number * shift;
+                }
             }
             _ => {}
         }
+        Ok(())
     }
 
     pub(crate) fn finish(self) -> Option<Bytes> {

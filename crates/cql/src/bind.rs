@@ -34,9 +34,8 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn new(
         values: &Values,
         parameters: &ResultMetadata,
-        timestamp: Timestamp,
-        partitioner: fn(&[u8]) -> Token,
-        random: &'a mut dyn FnMut() -> u64,
+        context: &'a mut BindContext<'_>,
+        sequence: u32,
     ) -> Result<Self, RequestError> {
         let wanted = parameters.columns.len();
         let values = match values {
@@ -52,7 +51,13 @@ impl<'a> Evaluator<'a> {
                 found.collect::<Result<Vec<_>, _>>()?
             }
         };
-        Ok(Self { values, timestamp, partitioner, random, sequence: 0 })
+        Ok(Self {
+            values,
+            timestamp: context.timestamp,
+            partitioner: context.partitioner,
+            random: &mut *context.random,
+            sequence,
+        })
     }
 
     pub(crate) fn value(&self, index: u16) -> Result<&BoundValue, RequestError> {
@@ -71,6 +76,11 @@ impl<'a> Evaluator<'a> {
     /// A number that is greater at each call.
     pub(crate) fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
+        self.sequence
+    }
+
+    /// Where the next evaluator of the same request goes on.
+    pub(crate) fn sequence(&self) -> u32 {
         self.sequence
     }
 

@@ -79,11 +79,12 @@ impl Parameters {
         }
     }
 
-    /// All of them, in order; a marker that no plan reads is our own bug.
-    pub(crate) fn finish(self) -> ResultMetadata {
+    /// All of them, in order. One that nothing reads (the first of `USING TTL ? AND TTL ?`) has no type.
+    pub(crate) fn finish(self) -> Result<ResultMetadata, RequestError> {
         let columns: Option<Vec<ColumnSpec>> = self.specs.into_iter().collect();
-        assert!(columns.is_some(), "every marker of a planned statement has a type");
-        ResultMetadata { columns: columns.unwrap_or_default() }
+        let columns =
+            columns.ok_or_else(|| RequestError::invalid("A bind marker stands where its value is not used"))?;
+        Ok(ResultMetadata { columns })
     }
 }
 

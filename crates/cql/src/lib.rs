@@ -14,8 +14,9 @@
 //!   [`BindContext`].
 //! - Messages and error kinds are Cassandra's wherever it has some; syntax errors carry line, column and the offending token.
 //!
-//! **Tests.** Unit tests beside the code; `tests/` holds a list of statements with the errors that a real Cassandra 5
-//! gives, statements run end to end over partitions in memory, and texts of DESCRIBE.
+//! **Tests.** Unit tests beside the code. In `tests/`: statements with what a real Cassandra 5 answers to them
+//! (`cassandra_answers.txt`), random writes and reads with the rows that it gave (`cassandra_rows.txt`), statements run
+//! end to end over partitions in memory, and broken statements by the thousand.
 
 mod aggregate;
 pub mod ast;
@@ -35,6 +36,7 @@ mod operation;
 mod options;
 mod parser;
 mod plan;
+mod relations;
 mod restrictions;
 mod rows;
 mod schema_change;

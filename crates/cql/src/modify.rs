@@ -62,7 +62,7 @@ pub(crate) fn plan_modification(
     let mut parameters = Parameters::new(None);
     let plan = modification(statement, schema, keyspace, &mut parameters)?;
     let markers = key_markers(&Partitions::Keys(plan.partitions.clone()));
-    Ok(finish(PlanKind::Modify(Arc::new(plan)), parameters, markers, ResultMetadata::default()))
+    finish(PlanKind::Modify(Arc::new(plan)), parameters, markers, ResultMetadata::default())
 }
 
 fn modification(
@@ -106,7 +106,7 @@ pub(crate) fn plan_batch(batch: &Batch, schema: &Schema, keyspace: Option<&str>)
         statements.push(plan);
     }
     let plan = BatchPlan { kind: batch.kind, timestamp, statements };
-    Ok(finish(PlanKind::Batch(Arc::new(plan)), parameters, Vec::new(), ResultMetadata::default()))
+    finish(PlanKind::Batch(Arc::new(plan)), parameters, Vec::new(), ResultMetadata::default())
 }
 
 fn using_timestamp(using: &Using, parameters: &mut Parameters) -> Result<Option<Expr>, RequestError> {

@@ -93,21 +93,37 @@ impl Plan {
 
     /// The operation for one execution with these values.
     pub fn bind(&self, values: &Values, context: &mut BindContext<'_>) -> Result<Operation, RequestError> {
-        let mut evaluator =
-            Evaluator::new(values, &self.parameters, context.timestamp, context.partitioner, context.random)?;
+        self.bind_next(values, context, &mut 0)
+    }
+
+    /// The same for one of several statements of a batch with one timestamp. `sequence` begins at 0 and goes from one to
+    /// the next, so that what they append to a list stays in their order.
+    pub fn bind_next(
+        &self,
+        values: &Values,
+        context: &mut BindContext<'_>,
+        sequence: &mut u32,
+    ) -> Result<Operation, RequestError> {
         let settings = BindSettings {
             now: context.now,
             timestamp: context.timestamp,
             partitioner: context.partitioner,
             page_size: context.page_size,
         };
+        let mut evaluator = Evaluator::new(values, &self.parameters, context, *sequence)?;
+        let operation = self.operation(&mut evaluator, &settings)?;
+        *sequence = evaluator.sequence();
+        Ok(operation)
+    }
+
+    fn operation(&self, evaluator: &mut Evaluator<'_>, settings: &BindSettings) -> Result<Operation, RequestError> {
         match &self.kind {
-            PlanKind::Select(select) => select.bind(&self.result, &mut evaluator, &settings).map(Operation::Read),
+            PlanKind::Select(select) => select.bind(&self.result, evaluator, settings).map(Operation::Read),
             PlanKind::Modify(modify) => {
-                let mutations = modify.bind(&mut evaluator, &settings)?;
+                let mutations = modify.bind(evaluator, settings)?;
                 Ok(Operation::from_mutations(mutations))
             }
-            PlanKind::Batch(batch) => batch.bind(&mut evaluator, &settings),
+            PlanKind::Batch(batch) => batch.bind(evaluator, settings),
             PlanKind::Schema(statement) => Ok(Operation::Schema(statement.clone())),
             PlanKind::Truncate(table) => Ok(Operation::Truncate(table.clone())),
             PlanKind::Use(keyspace) => Ok(Operation::Use(keyspace.clone())),
@@ -176,6 +192,6 @@ pub(crate) fn finish(
     parameters: Parameters,
     partition_key_markers: Vec<u16>,
     result: ResultMetadata,
-) -> Plan {
-    Plan { kind, parameters: Arc::new(parameters.finish()), partition_key_markers, result: Arc::new(result) }
+) -> Result<Plan, RequestError> {
+    Ok(Plan { kind, parameters: Arc::new(parameters.finish()?), partition_key_markers, result: Arc::new(result) })
 }

@@ -66,6 +66,7 @@ pub struct ResultBuilder {
     clustering_types: Vec<(CqlType, bool)>,
     needs_clustering: bool,
     rows: Vec<u8>,
+    sorted_bytes: usize,
     row_count: u32,
     aggregates: Option<Vec<Accumulated>>,
     /// Rows to be sorted at the end, for `IN` with `ORDER BY`.
@@ -120,6 +121,7 @@ impl ResultBuilder {
             clustering_types,
             needs_clustering,
             rows: Vec::new(),
+            sorted_bytes: 0,
             row_count: 0,
             aggregates,
             sorted: sorts.then(Vec::new),
@@ -211,6 +213,7 @@ impl ResultBuilder {
         }
         if let Some(rows) = &mut self.sorted {
             let position = row.map(|(clustering, _)| clustering.clone()).unwrap_or_default();
+            self.sorted_bytes += position.0.len() + sorted_row.len();
             rows.push((position, sorted_row));
         }
         self.row_count = self.row_count.saturating_add(1);
@@ -246,7 +249,7 @@ impl ResultBuilder {
 
     /// Bytes of the answer so far.
     pub fn byte_count(&self) -> usize {
-        self.rows.len()
+        self.rows.len().saturating_add(self.sorted_bytes)
     }
 
     /// What the next page's builder must know: for the paging state.
@@ -281,7 +284,7 @@ impl Accumulated {
                     Some(argument) => view.value(argument)?,
                     None => None,
                 };
-                accumulator.add(value);
+                accumulator.add(value)?;
             }
             (Self::First(first @ None), _) => *first = Some(view.value(output)?),
             _ => {}
@@ -307,7 +310,7 @@ impl View<'_> {
             }
             Output::Ttl(source) => self.cell(*source).and_then(|cell| match &cell.content {
                 CellContent::Expiring { expires_at, .. } if *expires_at > self.now => {
-                    let left = i32::try_from(expires_at.0 - self.now.0).unwrap_or(i32::MAX);
+                    let left = i32::try_from(expires_at.0.saturating_sub(self.now.0)).unwrap_or(i32::MAX);
                     Some(Bytes::copy_from_slice(&left.to_be_bytes()))
                 }
                 _ => None,

@@ -82,7 +82,7 @@ pub(crate) fn plan_select(select: &Select, schema: &Schema, keyspace: Option<&st
         limit,
         per_partition_limit,
     };
-    Ok(finish(PlanKind::Select(Arc::new(plan)), parameters, markers, metadata))
+    finish(PlanKind::Select(Arc::new(plan)), parameters, markers, metadata)
 }
 
 fn positive(bytes: &[u8]) -> Result<u64, String> {

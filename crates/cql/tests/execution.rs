@@ -335,3 +335,39 @@ fn token_ranges_cover_each_partition_once() {
     assert_eq!(own, ["'JFK'"]);
     assert!(world.show("SELECT origin FROM w WHERE token(origin, month) < -9223372036854775808").is_empty());
 }
+
+#[test]
+fn batched_appends_stay_in_their_order() {
+    let world = World::new(&[
+        "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+        "CREATE TABLE k.l (a int PRIMARY KEY, l list<int>)",
+    ]);
+    let append = "UPDATE k.l SET l = l + [1] WHERE a = 1";
+    let plan = quorate_cql::plan(&quorate_cql::parse(append).unwrap(), &world.schema, None).unwrap();
+    let mut sequence = 0;
+    let mut places = Vec::new();
+    for random in [9u64, 5, 7] {
+        let mut random = || random;
+        let mut context = quorate_cql::BindContext {
+            now: quorate_model::Seconds(1),
+            timestamp: quorate_model::Timestamp(1),
+            partitioner: common::token,
+            random: &mut random,
+            page_size: None,
+        };
+        let bound = plan.bind_next(&Values::default(), &mut context, &mut sequence).unwrap();
+        let quorate_cql::Operation::Mutations(mutations) = bound else { panic!("no mutation") };
+        let row = mutations[0].update.rows.values().next().unwrap().clone();
+        let quorate_model::ColumnData::Complex { cells, .. } = &row.columns[0].1 else { panic!("no list") };
+        places.extend(cells.keys().cloned());
+    }
+    assert!(places.windows(2).all(|pair| pair[0] < pair[1]));
+    assert_eq!(sequence, 3);
+}
+
+#[test]
+fn refuses_markers_that_nothing_reads() {
+    let mut world = weather();
+    let twice = "INSERT INTO w (origin, month, hour, kind) VALUES ('a', 1, 1, 'a') USING TTL ? AND TTL 3";
+    assert!(matches!(world.run(twice), Err(RequestError::Invalid { .. })));
+}

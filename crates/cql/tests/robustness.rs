@@ -21,7 +21,9 @@ impl Dice {
 fn broken_statements_are_refused_without_a_panic() {
     let statements: Vec<&str> =
         include_str!("cassandra_answers.txt").lines().filter_map(|line| line.strip_prefix("> ")).collect();
-    let words: Vec<&str> = statements.iter().flat_map(|statement| statement.split(' ')).collect();
+    let markers = ["?", ":x", "TTL ? AND", "TIMESTAMP ? AND", "(?, ?)"];
+    let words = statements.iter().flat_map(|statement| statement.split(' '));
+    let words: Vec<&str> = words.chain(std::iter::repeat_n(markers, 200).flatten()).collect();
     let mut dice = Dice(1);
     let mut world = World::new(&[
         "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",

@@ -79,13 +79,19 @@ impl Parser<'_> {
                 using.timestamp = Some(self.number_or_marker()?);
                 return Ok(using);
             }
-            if self.accept_word("TIMESTAMP") {
-                using.timestamp = Some(self.number_or_marker()?);
+            let slot = if self.accept_word("TIMESTAMP") {
+                &mut using.timestamp
             } else if self.accept_word("TTL") {
-                using.ttl = Some(self.number_or_marker()?);
+                &mut using.ttl
             } else {
                 return Err(self.no_alternative());
+            };
+            // Of two the last stands, as in Cassandra; but a marker must not be read by nobody.
+            if let Some(Term { kind: TermKind::Marker(_), place }) = slot {
+                let message = "USING names a value twice, first by a bind marker".to_owned();
+                return Err(RequestError::Invalid { message, place: Some(*place) });
             }
+            *slot = Some(self.number_or_marker()?);
             if !self.accept_word("AND") {
                 return Ok(using);
             }
