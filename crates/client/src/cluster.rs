@@ -226,3 +226,83 @@ pub(crate) fn answer_timeout(timeout_ms: Option<u32>) -> Duration {
         None => crate::limits::ANSWER_TIMEOUT,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::admin::NodeStatus;
+
+    use super::*;
+
+    fn node(number: u128, tokens: &[i64], up: bool) -> NodeStatus {
+        NodeStatus {
+            id: NodeId::from_u128(number),
+            address: format!("127.0.0.{number}"),
+            grpc_port: 9_044,
+            cql_port: 9_042,
+            datacenter: "dc1".to_owned(),
+            rack: "r1".to_owned(),
+            up,
+            state: NodeState::Normal,
+            load_bytes: None,
+            owns: None,
+            tokens: tokens.iter().map(|token| Token(*token)).collect(),
+        }
+    }
+
+    fn cluster(nodes: Vec<NodeStatus>) -> Cluster {
+        let cluster = Cluster::new(vec!["127.0.0.1:9044".to_owned()]);
+        let status = ClusterStatus { nodes, ..ClusterStatus::default() };
+        cluster.update(status, BTreeMap::from([("k".to_owned(), Replication::Simple { factor: 2 })]));
+        cluster
+    }
+
+    fn addresses(plan: &[Arc<Node>]) -> Vec<&str> {
+        plan.iter().map(|node| node.address.as_str()).collect()
+    }
+
+    #[test]
+    fn replicas_come_first_and_take_turns() {
+        let cluster = cluster(vec![node(1, &[0], true), node(2, &[100], true), node(3, &[200], true)]);
+        let mut first = BTreeSet::new();
+        for _ in 0..10 {
+            let plan = cluster.plan(Some(("k", Token(50))));
+            assert_eq!(plan.len(), 3);
+            assert_eq!(plan[2].address, "127.0.0.1:9044", "who keeps nothing of it is last");
+            first.insert(plan[0].address.clone());
+        }
+        assert_eq!(first.len(), 2, "both replicas are asked");
+    }
+
+    #[test]
+    fn nodes_that_are_down_come_last() {
+        let cluster = cluster(vec![node(1, &[0], true), node(2, &[100], false), node(3, &[200], true)]);
+        for _ in 0..5 {
+            let plan = cluster.plan(Some(("k", Token(50))));
+            assert_eq!(addresses(&plan)[0], "127.0.0.3:9044");
+            assert_eq!(addresses(&plan)[2], "127.0.0.2:9044");
+        }
+        assert_eq!(cluster.plan(Some(("unknown", Token(1)))).len(), 3);
+    }
+
+    #[test]
+    fn addresses_get_the_port_they_lack() {
+        assert_eq!(parse_address("10.0.0.1").unwrap(), "10.0.0.1:9044");
+        assert_eq!(parse_address(" db:1 ").unwrap(), "db:1");
+        assert_eq!(parse_address("::1").unwrap(), "[::1]:9044");
+        assert_eq!(parse_address("[::1]:5").unwrap(), "[::1]:5");
+        assert!(parse_address("").is_err() && parse_address("db:x").is_err() && parse_address(":1").is_err());
+    }
+
+    #[test]
+    fn replication_maps_are_read() {
+        let map = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let simple = map(&[("class", "org.apache.cassandra.locator.SimpleStrategy"), ("replication_factor", "3")]);
+        assert_eq!(parse_replication(&simple), Some(Replication::Simple { factor: 3 }));
+        let network = map(&[("class", "NetworkTopologyStrategy"), ("dc1", "2")]);
+        let factors = BTreeMap::from([("dc1".to_owned(), 2)]);
+        assert_eq!(parse_replication(&network), Some(Replication::NetworkTopology { factors }));
+        assert_eq!(parse_replication(&map(&[("class", "x.EverywhereStrategy")])), None);
+    }
+}

@@ -28,7 +28,7 @@
 //! ```
 //!
 //! **Assumptions.** A tokio runtime with time and I/O enabled. **Limits** are in [`limits`]. **Tests**: beside the code,
-//! and in `tests/` against a server that a test plays.
+//! and, against a server, in the server's `tests/transport.rs`.
 
 mod cluster;
 mod codec;

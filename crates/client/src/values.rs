@@ -211,3 +211,52 @@ impl From<Vec<Value>> for Binds {
         Self::Positional(values.into_iter().map(Bind::Value).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::CqlType;
+    use quorate_model::request::ColumnSpec;
+
+    use super::*;
+
+    fn markers(types: &[(&str, CqlType)]) -> ResultMetadata {
+        let column = |(name, cql_type): &(&str, CqlType)| ColumnSpec {
+            keyspace: "k".to_owned(),
+            table: "t".to_owned(),
+            name: (*name).to_owned(),
+            cql_type: cql_type.clone(),
+        };
+        ResultMetadata { columns: types.iter().map(column).collect() }
+    }
+
+    #[test]
+    fn tuples_fit_their_markers() {
+        let markers = markers(&[("a", CqlType::Int), ("b", CqlType::Text)]);
+        let values = (1, "x").to_values().encode(&markers).unwrap();
+        let Values::Positional(values) = values else { panic!("not positional") };
+        assert_eq!(values[1], BoundValue::Bytes(Bytes::from_static(b"x")));
+        assert!((1,).to_values().encode(&markers).is_err());
+        assert!(("x", 1).to_values().encode(&markers).is_err());
+    }
+
+    #[test]
+    fn names_find_their_markers_and_the_rest_is_unset() {
+        let markers = markers(&[("a", CqlType::Int), ("b", CqlType::Text)]);
+        let values = Named::new().with("b", "x").to_values().encode(&markers).unwrap();
+        let expected = vec![BoundValue::Unset, BoundValue::Bytes(Bytes::from_static(b"x"))];
+        assert_eq!(values, Values::Positional(expected));
+        let error = Named::new().with("c", 1).to_values().encode(&markers).unwrap_err();
+        assert_eq!(error.place, "c");
+    }
+
+    #[test]
+    fn partition_keys_are_serialised_as_drivers_do() {
+        let bytes = |bytes: &'static [u8]| BoundValue::Bytes(Bytes::from_static(bytes));
+        let values = Values::Positional(vec![bytes(b"JFK"), bytes(b"\0\0\0\x01"), BoundValue::Null]);
+        assert_eq!(partition_key(&[0], &values).unwrap().as_ref(), b"JFK");
+        assert_eq!(partition_key(&[0, 1], &values).unwrap().as_ref(), b"\0\x03JFK\0\0\x04\0\0\0\x01\0");
+        assert_eq!(partition_key(&[2], &values), None);
+        assert_eq!(partition_key(&[], &values), None);
+        assert_eq!(partition_key(&[9], &values), None);
+    }
+}
