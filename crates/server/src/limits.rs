@@ -44,3 +44,8 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 pub const INPUTS_A_TURN: usize = 512;
 /// Most worker threads.
 pub const WORKERS_MAX: usize = 256;
+
+/// Nodes that are not members whose addresses are remembered.
+pub(crate) const STRANGERS_MAX: usize = 1_024;
+/// Longest internode address that a peer may give.
+pub(crate) const ADDRESS_BYTES_MAX: usize = 300;

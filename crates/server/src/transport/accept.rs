@@ -58,6 +58,7 @@ impl Internode for InternodeService {
                 return Ok(Response::new(FrameStream::refusal(answer)));
             }
         };
+        self.shared.directory.learn(peer.node, &peer.address);
         let queue = Arc::new(FrameQueue::default());
         let from = PeerAddress { node: peer.node, machine: peer.machine };
         let machine = crate::host::with(|host| {

@@ -21,11 +21,13 @@ pub(crate) struct Identity {
 }
 
 /// A peer that was let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) node: NodeId,
     pub(crate) machine: MachineId,
     pub(crate) lane: Lane,
+    /// Where it says that it listens.
+    pub(crate) address: String,
 }
 
 impl Identity {
@@ -88,6 +90,11 @@ impl Identity {
         }
         let machine = u16::try_from(hello.machine).map_err(|_| malformed("machine"))?;
         let lane = quorate_proto::hello_lane(hello.lane).map_err(|_| malformed("lane"))?;
-        Ok(Peer { node: NodeId(node), machine: MachineId(machine), lane: crate::transport::lane_from_message(lane) })
+        Ok(Peer {
+            node: NodeId(node),
+            machine: MachineId(machine),
+            lane: crate::transport::lane_from_message(lane),
+            address: hello.internode_address.clone(),
+        })
     }
 }
