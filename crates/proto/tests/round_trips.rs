@@ -1,5 +1,6 @@
 //! What goes into a message comes out of it; what comes from outside never makes a conversion panic.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may fail where it stands.
 use std::sync::Arc;
 
 use bytes::Bytes;
