@@ -28,7 +28,12 @@ pub fn render(request: &AdminRequest, answer: &AdminAnswer) -> String {
             format!("\n{:<50}{:>10}\n{}", "Logger Name", "Log Level", lines.collect::<String>())
         }
         (_, AdminAnswer::Properties(properties)) => {
-            properties.iter().map(|(name, value)| format!("{name:<23}: {value}\n")).collect()
+            let line = |(name, value): &(String, String)| match value.parse() {
+                // The node tells bytes; people read sizes.
+                Ok(bytes) if name == "Load" || name.ends_with(" bytes") => format!("{name:<23}: {}\n", size(bytes)),
+                _ => format!("{name:<23}: {value}\n"),
+            };
+            properties.iter().map(line).collect()
         }
         (_, AdminAnswer::Snapshots(snapshots)) => list_snapshots(snapshots),
     }
@@ -243,6 +248,8 @@ mod tests {
         let properties = AdminAnswer::Properties(vec![("Name".into(), "x".into())]);
         assert_eq!(render(&AdminRequest::DescribeCluster, &properties), "Cluster Information:\n\tName: x\n");
         assert_eq!(render(&AdminRequest::Info, &properties), "Name                   : x\n");
+        let load = AdminAnswer::Properties(vec![("Load".into(), "2048".into())]);
+        assert_eq!(render(&AdminRequest::Info, &load), "Load                   : 2 KiB\n");
         let none = AdminAnswer::Snapshots(Vec::new());
         assert!(render(&AdminRequest::ListSnapshots, &none).contains("There are no snapshots"));
         let one = SnapshotInfo {
