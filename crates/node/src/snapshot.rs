@@ -86,6 +86,11 @@ impl Snapshot {
         self.tables.get(&table)
     }
 
+    /// A node's address as people know it, for traces and messages.
+    pub fn name_of(&self, node: NodeId) -> String {
+        self.metadata.topology.node(node).map_or_else(|| node.to_string(), |entry| entry.ip().to_owned())
+    }
+
     /// Up to where a table is truncated.
     pub fn truncated_up_to(&self, table: TableId) -> Option<Timestamp> {
         self.metadata.truncations.get(&table).copied()

@@ -266,7 +266,10 @@ impl Worker {
             replica.serve(&mut context, origin, envelope);
             return;
         }
-        op.note(step.now, self.shared.id, || format!("Sending {} to {node}", trace::describe(&envelope.body)));
+        let snapshot = &self.snapshot;
+        op.note(step.now, self.shared.id, || {
+            format!("Sending {} to {}", trace::describe(&envelope.body), snapshot.name_of(node))
+        });
         let to = PeerAddress { node, machine: MachineId::ANY_WORKER };
         step.out.push(Output::Send { to, lane: Lane::Small, frame: Frame::Request(envelope).to_bytes() });
     }

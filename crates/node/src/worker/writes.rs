@@ -1,6 +1,8 @@
 //! Coordinating writes.
 
 use quorate_coordinator::ReplicaPlan;
+use std::sync::Arc;
+
 use quorate_coordinator::batch::{BatchInput, BatchMachine, BatchOutput};
 use quorate_coordinator::message::{EncodedMutation, ReplicaResponse};
 use quorate_coordinator::write::{WriteInput, WriteOutput};
@@ -102,13 +104,15 @@ impl Worker {
         let Kind::Write(write) = &op.kind else { return };
         let Some(machine) = write.machine.part(part) else { return };
         let bytes = machine.mutation().bytes.clone();
-        let node = self.shared.id;
+        let (node, snapshot) = (self.shared.id, Arc::clone(&self.snapshot));
         match self.hints.store(step.now, &self.shared, target, &bytes, (id, part)) {
             Ok(()) => {
-                op.note(step.now, node, || format!("Storing a hint for {target}"));
+                op.note(step.now, node, || format!("Storing a hint for {}", snapshot.name_of(target)));
                 self.to_control(step, Message::Hinted { target });
             }
-            Err(reason) => op.note(step.now, node, || format!("No hint was stored for {target}: {reason}")),
+            Err(reason) => op.note(step.now, node, || {
+                format!("No hint was stored for {}: {reason}", snapshot.name_of(target))
+            }),
         }
     }
 }
