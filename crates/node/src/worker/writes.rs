@@ -110,9 +110,9 @@ impl Worker {
                 op.note(step.now, node, || format!("Storing a hint for {}", snapshot.name_of(target)));
                 self.to_control(step, Message::Hinted { target });
             }
-            Err(reason) => op.note(step.now, node, || {
-                format!("No hint was stored for {}: {reason}", snapshot.name_of(target))
-            }),
+            Err(reason) => {
+                op.note(step.now, node, || format!("No hint was stored for {}: {reason}", snapshot.name_of(target)))
+            }
         }
     }
 }
