@@ -30,13 +30,15 @@ pub(super) struct Life {
     /// A proposal of ours that is under way.
     proposal: Option<ProposalId>,
     serving: bool,
+    /// Whether the driver knows where the nodes of this start's metadata listen.
+    introduced: bool,
     /// Whether the copied ranges of an earlier start were read from the system store.
     copied: Option<std::collections::BTreeSet<Vec<u8>>>,
 }
 
 impl Life {
     pub(super) fn starting(now: Now) -> Self {
-        Self { started: now.mono, next: now.mono, proposal: None, serving: false, copied: None }
+        Self { started: now.mono, next: now.mono, proposal: None, serving: false, introduced: false, copied: None }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -59,6 +61,9 @@ impl Control {
             return;
         }
         self.life.next = step.now.mono + RETRY;
+        if !std::mem::replace(&mut self.life.introduced, true) && self.log.metadata().is_founded() {
+            self.tell_directory(step);
+        }
         if !self.log.metadata().is_founded() {
             self.seek(step);
         } else if self.life.serving {

@@ -63,15 +63,20 @@ impl Control {
             self.follow_metadata();
             let reachable = self.reachable(step.now);
             self.shared.publish(Snapshot::new(Arc::clone(&metadata), self.me(), reachable));
-            let directory: BTreeMap<NodeId, String> =
-                metadata.topology.nodes.values().map(|node| (node.id, node.address.clone())).collect();
-            step.out.push(Output::Directory(Arc::new(directory)));
+            self.tell_directory(step);
             self.start_effects(step, &before, &metadata);
             self.notify_workers(step);
         }
         for (id, outcome) in finished {
             self.proposal_finished(step, id, outcome);
         }
+    }
+
+    /// Tells the driver where the nodes listen.
+    pub(super) fn tell_directory(&self, step: &mut Step<'_>) {
+        let nodes = self.log.metadata().topology.nodes.values();
+        let directory: BTreeMap<NodeId, String> = nodes.map(|node| (node.id, node.address.clone())).collect();
+        step.out.push(Output::Directory(Arc::new(directory)));
     }
 
     fn foreign(&mut self, step: &mut Step<'_>, from: NodeId, cluster: quorate_model::ClusterId, name: Option<String>) {
