@@ -12,7 +12,8 @@
 //! - What a peer sent is used only if its checksum is right.
 //! - A panic ends the process.
 //!
-//! **Limits** are in [`limits`]. **Tests**: beside the code, and `tests/transport.rs` with small machines in the place of
+//! **Limits** are in [`limits`]. **Tests**: beside the code; `tests/one_node.rs` with a whole node and the Rust client;
+//! `tests/transport.rs` with small machines in the place of
 //! a node's.
 
 mod committer;

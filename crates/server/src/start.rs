@@ -36,7 +36,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         .build()
         .map_err(|source| ServerError::System { action: "start the main runtime", source })?;
     runtime.block_on(async {
-        let server = Server::start(config, |clock| crate::driver::open(config, clock)).await?;
+        let server = Server::open(config).await?;
         server.run_until_told().await
     })
 }
@@ -61,6 +61,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Starts the node that lives in the configured data directory, or a new one.
+    pub async fn open(config: &Config) -> Result<Self, ServerError> {
+        Self::start(config, |clock| crate::driver::open(config, clock)).await
+    }
+
     /// Takes the addresses, opens the node and starts its threads. The main thread's runtime serves HTTP.
     pub async fn start(
         config: &Config,
