@@ -44,6 +44,10 @@ fn by_datacenter(cluster: &ClusterStatus) -> BTreeMap<&str, Vec<&NodeStatus>> {
     for node in &cluster.nodes {
         datacenters.entry(&node.datacenter).or_default().push(node);
     }
+    for nodes in datacenters.values_mut() {
+        // As numbers where they are: .10 comes after .9.
+        nodes.sort_by_key(|node| (node.address.parse::<std::net::IpAddr>().ok(), node.address.clone()));
+    }
     datacenters
 }
 

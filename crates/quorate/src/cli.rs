@@ -4,14 +4,20 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use quorate_sim::Plant;
 
 /// A leaderless wide-column database: compatible with Cassandra, in one binary.
 #[derive(Parser)]
-#[command(name = "quorate", version, about, after_help = "Examples:
+#[command(
+    name = "quorate",
+    version,
+    about,
+    after_help = "Examples:
   quorate demo                      three nodes with data, and a shell on them
   quorate start --data-dir /var/lib/quorate
   quorate shell 127.0.0.1 -e 'SELECT COUNT(*) FROM nyc.weather;'
-  quorate admin status")]
+  quorate admin status"
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -20,14 +26,16 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Run a node
-    #[command(after_help = "Flags beat QUORATE_* variables beat the file. Prints one line beginning with 'ready:' once \
+    #[command(
+        after_help = "Flags beat QUORATE_* variables beat the file. Prints one line beginning with 'ready:' once \
                             the node serves.
 
 Examples:
   quorate start
   quorate start --config quorate.toml
   quorate start --listen 10.0.0.2 --seeds 10.0.0.1 --data-dir /var/lib/quorate --dc east --rack r1
-  QUORATE_SEEDS=node1 quorate start --listen 0.0.0.0 --advertise node2")]
+  QUORATE_SEEDS=node1 quorate start --listen 0.0.0.0 --advertise node2"
+    )]
     Start(StartArgs),
     /// Run a cluster of this machine's own with sample data, and a shell on it
     #[command(after_help = "Examples:
@@ -58,7 +66,8 @@ Examples:
     /// Replay simulated clusters exactly
     #[command(after_help = "Examples:
   quorate sim --seed 42
-  quorate sim --seeds 0..200 --steps 20000")]
+  quorate sim --seeds 0..200 --steps 2000
+  quorate sim --seeds 0..100 --plant ack-before-fsync   must find violations")]
     Sim(SimArgs),
 }
 
@@ -120,6 +129,19 @@ pub struct SimArgs {
     /// Steps a seed
     #[arg(long, value_name = "M")]
     pub steps: Option<u64>,
+    /// Plant a bug that the checkers must find
+    #[arg(long, value_name = "NAME", value_parser = plant)]
+    pub plant: Option<Plant>,
+    /// Print every event
+    #[arg(long)]
+    pub show: bool,
+}
+
+fn plant(name: &str) -> Result<Plant, String> {
+    Plant::parse(name).ok_or_else(|| {
+        let names: Vec<_> = Plant::ALL.into_iter().map(Plant::name).collect();
+        format!("no such bug; there are {}", names.join(", "))
+    })
 }
 
 fn seed_range(text: &str) -> Result<(u64, u64), String> {
@@ -146,8 +168,13 @@ mod tests {
 
     #[test]
     fn seeds_are_one_or_a_range() {
-        assert!(matches!(parse("quorate sim --seeds 3..9").unwrap().command, Command::Sim(SimArgs { seeds: Some((3, 9)), .. })));
-        for wrong in ["quorate sim", "quorate sim --seed 1 --seeds 1..2", "quorate sim --seeds 2..2", "quorate sim --seed x"] {
+        assert!(matches!(
+            parse("quorate sim --seeds 3..9").unwrap().command,
+            Command::Sim(SimArgs { seeds: Some((3, 9)), .. })
+        ));
+        for wrong in
+            ["quorate sim", "quorate sim --seed 1 --seeds 1..2", "quorate sim --seeds 2..2", "quorate sim --seed x"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

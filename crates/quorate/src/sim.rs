@@ -1,13 +1,14 @@
 //! `quorate sim`.
 
+use quorate_sim::CliArgs;
+
 use crate::cli::SimArgs;
 
-/// Runs simulated clusters; gives the exit status.
+/// Runs simulated clusters; gives the exit status: 1 on a violation.
 pub fn run(args: &SimArgs) -> u8 {
     let (first, end) = args.seeds.unwrap_or_else(|| {
         let seed = args.seed.unwrap_or_default();
         (seed, seed.saturating_add(1))
     });
-    eprintln!("quorate sim: the simulator is not built yet (seeds {first}..{end}, steps {:?})", args.steps);
-    1
+    quorate_sim::run_cli(&CliArgs { first, end, steps: args.steps, plant: args.plant, shown: args.show })
 }

@@ -51,9 +51,9 @@ fn configuration(args: &StartArgs, flags: Option<&ArgMatches>) -> Result<Config,
     if let Some(path) = &args.config {
         layers.file(path)?;
     }
-    layers.variables(std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    }))?;
+    layers.variables(
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    )?;
     for variable in &layers.unknown_variables {
         eprintln!("quorate start: the variable {variable} is no key of the configuration; it is ignored");
     }
@@ -72,7 +72,8 @@ fn configuration(args: &StartArgs, flags: Option<&ArgMatches>) -> Result<Config,
 fn die_with_parent(parent: i32) -> Result<(), String> {
     use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| format!("cannot follow the parent: {error}"))?;
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| format!("cannot follow the parent: {error}"))?;
     // It may have ended before the wish was known.
     match getppid() {
         Some(actual) if actual.as_raw_nonzero().get() == parent => Ok(()),

@@ -132,7 +132,8 @@ async fn serve(args: &DemoArgs, addresses: &[Ipv4Addr], folder: &std::path::Path
 }
 
 fn note(address: &str, host: &str) -> String {
-    let exit = if std::io::stdin().is_terminal() { "\nEXIT or Ctrl-D leaves the shell and stops the nodes." } else { "" };
+    let exit =
+        if std::io::stdin().is_terminal() { "\nEXIT or Ctrl-D leaves the shell and stops the nodes." } else { "" };
     format!(
         "\nThe hourly weather of New York's airports in 2013 is in nyc.weather. Try:
   USE nyc;

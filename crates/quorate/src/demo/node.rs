@@ -106,10 +106,7 @@ impl Node {
         }
         let status = self.child.try_wait().ok()??;
         self.ended = true;
-        Some(format!(
-            "node {} at {} ended ({status}). To start it again:\n  {}",
-            self.number, self.address, self.again
-        ))
+        Some(format!("node {} at {} ended ({status}). To start it again, in another terminal:\n  {}", self.number, self.address, self.again))
     }
 
     fn signal(&self, signal: Signal) {
