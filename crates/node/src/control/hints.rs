@@ -41,8 +41,8 @@ enum State {
     Idle,
     /// Hints may wait.
     Due,
-    /// A batch is being read.
-    Reading { job: u64 },
+    /// A batch is being read; `again` if more hints were stored meanwhile, which it may not have found.
+    Reading { job: u64, again: bool },
     /// A batch was sent; these calls are not answered yet.
     Sent { calls: BTreeSet<u64>, next: HintPosition, deadline: Instant, failed: bool },
 }
@@ -58,8 +58,10 @@ impl HintReplay {
     /// Hints may wait for this node, or it has come back.
     pub(super) fn wake(&mut self, target: NodeId) {
         let delivery = self.deliveries.entry(target).or_default();
-        if matches!(delivery.state, State::Idle) {
-            delivery.state = State::Due;
+        match &mut delivery.state {
+            State::Idle => delivery.state = State::Due,
+            State::Reading { again, .. } => *again = true,
+            State::Due | State::Sent { .. } => {}
         }
     }
 
@@ -109,7 +111,7 @@ impl Control {
             self.hints.next += 1;
             let job = Owner::Hints.tag(self.hints.next);
             let (storage, cursor) = (Arc::clone(self.shared.storage()), delivery.cursor);
-            delivery.state = State::Reading { job };
+            delivery.state = State::Reading { job, again: false };
             let bytes_max = limits::HINT_BATCH_BYTES as u64;
             let work = move || {
                 let batch: BatchResult = storage.hints.read_batch(target, cursor, bytes_max);
@@ -120,7 +122,7 @@ impl Control {
     }
 
     pub(super) fn hint_job_done(&mut self, step: &mut Step<'_>, id: u64, outcome: JobOutcome) {
-        let reading = |delivery: &Delivery| matches!(delivery.state, State::Reading { job } if job == id);
+        let reading = |delivery: &Delivery| matches!(delivery.state, State::Reading { job, .. } if job == id);
         let Some(target) =
             self.hints.deliveries.iter().find(|(_, delivery)| reading(delivery)).map(|(target, _)| *target)
         else {
@@ -141,7 +143,8 @@ impl Control {
         let Some(delivery) = self.hints.deliveries.get(&target) else { return };
         if batch.hints.is_empty() && batch.next == delivery.cursor {
             if let Some(delivery) = self.hints.deliveries.get_mut(&target) {
-                delivery.state = State::Idle;
+                let again = matches!(delivery.state, State::Reading { again: true, .. });
+                delivery.state = if again { State::Due } else { State::Idle };
             }
             return;
         }

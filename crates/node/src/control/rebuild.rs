@@ -45,10 +45,13 @@ impl Rebuild {
 
 impl Control {
     pub(super) fn drive_rebuild(&mut self, step: &mut Step<'_>) {
-        if self.rebuild.active.is_some() || step.now.mono < self.rebuild.next || !self.life.is_serving() {
+        if self.rebuild.active.is_some() || step.now.mono < self.rebuild.next {
             return;
         }
         self.rebuild.next = step.now.mono + PERIOD;
+        if !self.life.is_serving() {
+            return;
+        }
         let storage = self.shared.storage();
         let (lost, log) = (storage.lost_ranges(), self.shared.has_log_damage());
         if (lost.is_empty() && !log) || !self.stream.is_idle() {

@@ -1,5 +1,6 @@
 //! Storing hints for replicas that missed a write, and making them durable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use quorate_model::{NodeId, Seconds};
 use quorate_storage::StorageError;
 
 use super::{Step, Worker};
+use crate::internal::Message;
 use crate::machine::{Job, JobClass, JobOutcome, Output};
 use crate::shared::Shared;
 
@@ -73,6 +75,10 @@ impl Worker {
         if !durable {
             self.shared.metrics.hints_failed_total.add(synced.len() as u64);
             return;
+        }
+        // Only now: what is not durable is not delivered either, and whoever looked for it before found nothing.
+        for target in synced.iter().map(|(.., target)| *target).collect::<BTreeSet<NodeId>>() {
+            self.to_control(step, Message::Hinted { target });
         }
         for (op_id, part, target) in synced {
             self.with_op(step, op_id, |worker, step, op| {

@@ -12,7 +12,6 @@ use quorate_model::{Consistency, Mutation, NodeId};
 use super::calls::Call;
 use super::op::{Kind, Op};
 use super::{CallTarget, Step, Worker};
-use crate::internal::Message;
 
 /// A write in flight: one mutation or many.
 pub(super) struct WriteOp {
@@ -108,7 +107,6 @@ impl Worker {
         match self.hints.store(step.now, &self.shared, target, &bytes, (id, part)) {
             Ok(()) => {
                 op.note(step.now, node, || format!("Storing a hint for {}", snapshot.name_of(target)));
-                self.to_control(step, Message::Hinted { target });
             }
             Err(reason) => {
                 op.note(step.now, node, || format!("No hint was stored for {}: {reason}", snapshot.name_of(target)))
