@@ -37,6 +37,7 @@ wait_ready() { # file
 start_node() { # name address seed [flags]
     local name=$1 address=$2 seed=$3
     shift 3
+    : >"$data/$name-$address.out"
     "$quorate" start --listen "$address" --seeds "$seed" --cluster-name "$name" --data-dir "$data/$name-$address" "$@" \
         >"$data/$name-$address.out" 2>"$data/$name-$address.err" &
     pids+=($!)
@@ -63,7 +64,7 @@ measure() { # title flags...
 }
 
 ratio() { # a b
-    awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'
+    awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b; else printf "-" }'
 }
 
 echo "Writes of $value_size bytes, $in_flight in flight, $seconds s each, $(nproc) cores; latencies in ms, server CPU in us an operation."
@@ -71,6 +72,7 @@ echo
 echo "| what | ops/s | p50 | p99 | p99.9 | CPU | failed |"
 echo "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
 
+: >"$data/null.out"
 "$null_grpc" 127.0.211.9:9044 >"$data/null.out" 2>"$data/null.err" &
 pids+=($!)
 wait_ready "$data/null.out"

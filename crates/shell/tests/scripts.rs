@@ -1,4 +1,5 @@
 //! Whole scripts and copies against a fake front.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
