@@ -157,6 +157,11 @@ impl SimDisk {
         self.lock().failing_syncs.push(pattern.to_owned());
     }
 
+    /// Takes every [`SimDisk::fail_next_sync`] back that has not come to pass.
+    pub fn fail_no_sync(&self) {
+        self.lock().failing_syncs.clear();
+    }
+
     /// Changes the volume's size; what is stored stays stored.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.lock().options.capacity = bytes;

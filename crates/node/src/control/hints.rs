@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_coordinator::message::{
-    EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope, ResponseEnvelope,
+    EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope,
 };
 use quorate_env::Instant;
 use quorate_model::wire::Wire;
@@ -16,7 +16,8 @@ use quorate_storage::hints::{HintBatch, HintPosition};
 
 use super::{Control, Owner, Step};
 use crate::limits;
-use crate::machine::{Job, JobClass, JobOutcome, Lane, Output};
+use crate::internal::Message;
+use crate::machine::{Job, JobClass, JobOutcome, Lane, MachineId, Output};
 use crate::peer::Frame;
 
 /// How long a replica has for one hint.
@@ -154,11 +155,15 @@ impl Control {
             let Some(mutation) = decode(&hint.mutation) else { continue };
             self.hints.next += 1;
             let id = Owner::Hints.tag(self.hints.next);
+            calls.insert(id);
+            if target == self.me() {
+                self.to_worker(step, MachineId::worker(0), Message::Apply { token: id, mutation });
+                continue;
+            }
             let timeout_ms = u32::try_from(HINT_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
             let body = ReplicaRequest::Write(mutation);
             let frame = Frame::Request(RequestEnvelope { id, epoch, timeout_ms, trace: false, body });
             self.send_request(step, target, Lane::Large, &frame);
-            calls.insert(id);
         }
         let deadline = step.now.mono + HINT_TIMEOUT;
         if let Some(delivery) = self.hints.deliveries.get_mut(&target) {
@@ -167,13 +172,14 @@ impl Control {
         self.finish_batch(step, target);
     }
 
-    pub(super) fn hint_answered(&mut self, step: &mut Step<'_>, target: NodeId, envelope: ResponseEnvelope) {
+    /// A replica has answered a hint; this node's own replica, which missed a write for want of room, as any other.
+    pub(super) fn hint_answered(&mut self, step: &mut Step<'_>, target: NodeId, call: u64, answer: &ReplicaResponse) {
         let Some(delivery) = self.hints.deliveries.get_mut(&target) else { return };
         let State::Sent { calls, failed, .. } = &mut delivery.state else { return };
-        if !calls.remove(&envelope.id) {
+        if !calls.remove(&call) {
             return;
         }
-        match envelope.body {
+        match answer {
             ReplicaResponse::Written => self.shared.metrics.hints_delivered_total.increment(),
             // The table is gone, and the hint with it.
             ReplicaResponse::Failed(ReplicaFailure::UnknownTable) => {}

@@ -121,6 +121,10 @@ impl Control {
             upkeep: Upkeep::default(),
         };
         control.effects.start_at(control.log.epoch());
+        // For this node itself nobody will say that it is back.
+        for target in control.shared.storage().hints.targets() {
+            control.hints.wake(target);
+        }
         control.follow_metadata();
         for target in control.shared.storage().hints.targets() {
             control.hints.wake(target);
@@ -192,7 +196,7 @@ impl Control {
             Ok(Frame::Response(envelope)) => {
                 self.heard(step, node, None);
                 match Owner::of(envelope.id) {
-                    Some(Owner::Hints) => self.hint_answered(step, node, envelope),
+                    Some(Owner::Hints) => self.hint_answered(step, node, envelope.id, &envelope.body),
                     Some(Owner::Stream) => self.stream_answered(step, node, envelope),
                     _ => {}
                 }
@@ -208,7 +212,10 @@ impl Control {
             Message::Behind { epoch, from } => self.hear_epoch(step, from, epoch),
             Message::Hinted { target } => self.hints.wake(target),
             Message::Settled { worker, epoch } => self.settled(step, worker, epoch),
-            Message::Applied { token, response } => self.stream_applied(step, token, response),
+            Message::Applied { token, response } => match Owner::of(token) {
+                Some(Owner::Hints) => self.hint_answered(step, self.me(), token, &response),
+                _ => self.stream_applied(step, token, response),
+            },
             Message::Done { .. } | Message::Apply { .. } | Message::SnapshotChanged => {
                 unreachable!("a message for a worker")
             }
