@@ -98,3 +98,49 @@ impl Identity {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(number: u128, cluster_id: Option<ClusterId>) -> Identity {
+        Identity {
+            cluster_name: "c".to_owned(),
+            cluster_id: Box::new(move || cluster_id),
+            node_id: NodeId::from_u128(number),
+            address: format!("10.0.0.{number}:7000"),
+        }
+    }
+
+    fn hello(number: u128) -> Hello {
+        identity(number, None).hello(MachineId::worker(1), Lane::Large).hello.unwrap()
+    }
+
+    #[test]
+    fn a_peer_is_known_by_its_hello() {
+        let peer = identity(1, Some(ClusterId::from_u128(9))).check(&hello(2)).unwrap();
+        assert_eq!((peer.node, peer.machine, peer.lane), (NodeId::from_u128(2), MachineId::worker(1), Lane::Large));
+        assert_eq!(peer.address, "10.0.0.2:7000");
+    }
+
+    #[test]
+    fn another_protocol_version_is_refused_with_both_versions() {
+        let newer = Hello { protocol_version: INTERNODE_PROTOCOL_VERSION + 1, release: "9.9".to_owned(), ..hello(2) };
+        let refusal = identity(1, None).check(&newer).unwrap_err();
+        assert_eq!(refusal.reason, Reason::ProtocolVersion as i32);
+        assert!(refusal.message.contains("version 1") && refusal.message.contains("not 2"), "{}", refusal.message);
+        assert!(refusal.message.contains("9.9"), "{}", refusal.message);
+    }
+
+    #[test]
+    fn what_is_malformed_or_oneself_is_refused() {
+        let own = identity(1, Some(ClusterId::from_u128(9)));
+        let reason = |hello: &Hello| own.check(hello).unwrap_err().reason;
+        assert_eq!(reason(&hello(1)), Reason::Self_ as i32);
+        let short = Bytes::from_static(b"short");
+        assert_eq!(reason(&Hello { node_id: short.clone(), ..hello(2) }), Reason::Malformed as i32);
+        assert_eq!(reason(&Hello { cluster_id: short, ..hello(2) }), Reason::Malformed as i32);
+        assert_eq!(reason(&Hello { machine: 70_000, ..hello(2) }), Reason::Malformed as i32);
+        assert_eq!(reason(&Hello { lane: 99, ..hello(2) }), Reason::Malformed as i32);
+    }
+}
