@@ -44,7 +44,7 @@ pub struct RowsMetadata {
     pub columns: Columns,
     /// How to get the next page; `None` on the last.
     pub paging_state: Option<Bytes>,
-    /// The columns are others than those the client knows, and this is their id (v5).
+    /// The columns are others than those the client knows, and this is their id (v5; never where they are left out).
     pub new_id: Option<Bytes>,
 }
 
@@ -115,7 +115,8 @@ fn read_flags(reader: &mut Reader) -> Result<i32, WireError> {
 impl RowsMetadata {
     /// Writes it.
     pub fn write(&self, writer: &mut Writer<'_>, version: ProtocolVersion) {
-        let new_id = self.new_id.as_ref().filter(|_| version >= ProtocolVersion::V5);
+        let tells_id = version >= ProtocolVersion::V5 && matches!(self.columns, Columns::Full(_));
+        let new_id = self.new_id.as_ref().filter(|_| tells_id);
         let mut flags = 0;
         if self.paging_state.is_some() {
             flags |= HAS_MORE_PAGES;
@@ -146,6 +147,9 @@ impl RowsMetadata {
         let flags = read_flags(reader)?;
         // A column without metadata takes nothing here, and with it at least four bytes.
         let skipped = flags & NO_METADATA != 0;
+        if skipped && flags & METADATA_CHANGED != 0 {
+            return Err(WireError::Refused("metadata that has changed and is left out"));
+        }
         let count = reader.count(if skipped { 0 } else { 4 }, "columns")?;
         let paging_state = if flags & HAS_MORE_PAGES != 0 { reader.bytes("paging state")? } else { None };
         let new_id = if flags & METADATA_CHANGED != 0 { Some(reader.short_bytes("result metadata id")?) } else { None };

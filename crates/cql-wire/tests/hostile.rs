@@ -1,5 +1,6 @@
 //! What comes from outside never makes the codec panic, and never makes it hold much more than what came.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says so by panicking")]
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
 mod generate;

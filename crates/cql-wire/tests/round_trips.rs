@@ -1,5 +1,7 @@
 //! What is written is read back as the same, in every version, compression and cut of the stream.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says so by panicking")]
+
 mod generate;
 
 use bytes::Bytes;

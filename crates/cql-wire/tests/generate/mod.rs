@@ -206,8 +206,9 @@ pub fn cql_type(random: &mut Random, depth: usize) -> CqlType {
         }
         5 => CqlType::UserDefined {
             keyspace: random.word(),
-            name: random.word(),
-            fields: random.list(3, |random| (random.word(), cql_type(random, depth))),
+            // The driver takes a name whose hexadecimal form is all digits for a number: this one has a letter.
+            name: format!("z{}", random.word()),
+            fields: (0..1 + random.below(3)).map(|_| (random.word(), cql_type(random, depth))).collect(),
             frozen: false,
         },
         _ => random.pick(&NATIVE),
@@ -241,11 +242,10 @@ fn rows(random: &mut Random, version: ProtocolVersion) -> RowsResult {
             None => data.extend((-1_i32).to_be_bytes()),
         }
     }
-    let metadata = RowsMetadata {
-        columns,
-        paging_state: random.option(|random| random.bytes(30)),
-        new_id: random.option(|random| random.bytes(16)).filter(|_| version >= ProtocolVersion::V5),
-    };
+    let paging_state = random.option(|random| random.bytes(30));
+    let tells_id = version >= ProtocolVersion::V5 && matches!(columns, Columns::Full(_));
+    let new_id = random.option(|random| random.bytes(16)).filter(|_| tells_id);
+    let metadata = RowsMetadata { columns, paging_state, new_id };
     RowsResult { metadata, row_count, data: data.into() }
 }
 
@@ -353,10 +353,14 @@ pub fn response(random: &mut Random, version: ProtocolVersion, kind: Option<usiz
         }
         1 => Response::Ready(Ready),
         2 => Response::Authenticate(Authenticate { class: random.word() }),
-        3 => Response::Supported(Supported { options: random.list(4, |r| (r.word(), r.list(3, Random::text))) }),
+        3 => {
+            let mut supported = Supported::ours();
+            supported.options.push((random.word(), random.list(3, Random::text)));
+            Response::Supported(supported)
+        }
         4 => Response::Event(event(random, version)),
         5 => Response::AuthChallenge(AuthChallenge { token: random.option(|random| random.bytes(9)) }),
-        6 => Response::AuthSuccess(AuthSuccess { token: random.option(|random| random.bytes(9)) }),
+        6 => Response::AuthSuccess(AuthSuccess { token: random.option(|random| random.word().into_bytes().into()) }),
         7 => Response::Result(ResultMessage::Void),
         8 => Response::Result(ResultMessage::Rows(rows(random, version))),
         9 => Response::Result(ResultMessage::SetKeyspace(random.word())),
