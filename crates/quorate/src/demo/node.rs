@@ -106,7 +106,10 @@ impl Node {
         }
         let status = self.child.try_wait().ok()??;
         self.ended = true;
-        Some(format!("node {} at {} ended ({status}). To start it again, in another terminal:\n  {}", self.number, self.address, self.again))
+        Some(format!(
+            "node {} at {} ended ({status}). To start it again, in another terminal:\n  {}",
+            self.number, self.address, self.again
+        ))
     }
 
     fn signal(&self, signal: Signal) {
