@@ -36,4 +36,6 @@ pub mod terminal;
 pub mod trace;
 pub mod value_text;
 
+pub use quorate_model::request::QueryOptions;
+pub use quorate_model::{Consistency, Value};
 pub use run::{ShellOptions, run};

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use quorate_model::Consistency;
-use quorate_model::request::QueryOptions;
 use quorate_shell::copy::import::{Import, import};
 use quorate_shell::copy::options::CopyOptions;
 use quorate_shell::copy::source::Source;
 use quorate_shell::front::Front;
 use quorate_shell::grpc::GrpcFront;
 use quorate_shell::progress::Progress;
+use quorate_shell::{Consistency, QueryOptions, Value};
 
 /// Hourly readings of 2013, CC0; see `examples/nycflights13/README.md`.
 static WEATHER: &[u8] = include_bytes!("../../../../examples/nycflights13/weather.csv.gz");
@@ -34,7 +33,7 @@ pub async fn load(address: &str, nodes: usize) -> Result<(), String> {
     run(&front, TABLE).await?;
     let counted = quorate_shell::names::rows(&front, "SELECT COUNT(*) FROM nyc.weather").await;
     if let Ok(rows) = counted
-        && rows.first().and_then(|row| row.first()) == Some(&quorate_model::Value::BigInt(WEATHER_ROWS))
+        && rows.first().and_then(|row| row.first()) == Some(&Value::BigInt(WEATHER_ROWS))
     {
         println!("nyc.weather has its {WEATHER_ROWS} rows already.");
         return Ok(());
