@@ -129,7 +129,11 @@ async fn an_oversized_message_costs_only_its_sender() {
     let session = cluster.session().await;
     let big = "x".repeat(20 << 20);
     let error = session.query("INSERT INTO ks.t (k, v) VALUES (2, ?)", (big,)).await.expect_err("20 MiB are too many");
-    eprintln!("oversized: {error}");
+    says(&error.to_string(), &["at most", "bytes"]);
+    assert_eq!(error.outcome(), quorate_client::Outcome::Refused);
+    // A client that sends it nevertheless is told why its stream ends.
+    let fault = oversized_on_the_wire(ip).await;
+    says(fault.message(), &["too large"]);
     one_is_kept(ip).await;
     let medium = "y".repeat(4 << 20);
     session.query("INSERT INTO ks.t (k, v) VALUES (3, ?)", (medium.clone(),)).await.expect("4 MiB are not");
@@ -145,6 +149,22 @@ async fn an_oversized_message_costs_only_its_sender() {
     }
     one_is_kept(ip).await;
     assert!(cluster.nodes[0].ready_line().is_some());
+}
+
+async fn oversized_on_the_wire(ip: Ipv4Addr) -> tonic::Status {
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{ip}:9044")).unwrap();
+    let mut client = tonic::client::Grpc::new(channel.connect().await.unwrap());
+    client.ready().await.unwrap();
+    let query = v1::QueryRequest { statement: "x".repeat(18 << 20), ..v1::QueryRequest::default() };
+    let request = Some(v1::stream_request_item::Request::Query(query));
+    let message = v1::StreamRequest { items: vec![v1::StreamRequestItem { id: 1, request }] };
+    let path = tonic::codegen::http::uri::PathAndQuery::from_static("/quorate.v1.Quorate/Stream");
+    let codec = tonic_prost::ProstCodec::<v1::StreamRequest, v1::StreamResponse>::default();
+    let messages = tokio_stream::StreamExt::chain(tokio_stream::iter([message]), tokio_stream::pending());
+    match client.streaming(tonic::Request::new(messages), path, codec).await {
+        Ok(answers) => answers.into_inner().message().await.expect_err("it is refused"),
+        Err(status) => status,
+    }
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use quorate_client::{Consistency, Options, RequestError};
+use rustix::process::Signal;
 
 use crate::support::cluster::quorum;
-use crate::support::load::{Load, create_tables};
+use crate::support::load::{Load, assert_kept, create_tables};
 use crate::support::{TestCluster, admin, eventually, shell};
 
 /// A dead node is shown as down within this time.
@@ -67,6 +68,27 @@ async fn a_node_dies_and_returns() {
         + cluster.nodes[1].metric("quorate_hints_delivered_total").await.unwrap();
     assert!(delivered > 0.0, "hints were delivered");
     cluster.shows(0, 2, "UN", Duration::from_secs(10)).await;
+}
+
+/// A process that hangs says nothing and closes nothing: the hard case for a failure detector, and for whoever waits.
+#[tokio::test]
+async fn a_node_hangs_and_goes_on() {
+    let cluster = TestCluster::start(3).await;
+    let session = cluster.session().await;
+    create_tables(&session, 3).await;
+    let load = Load::start(&session, 0, 8);
+    load.goes_on(500, Duration::from_secs(30)).await;
+    cluster.nodes[2].signal(Signal::STOP);
+    let stopped = Instant::now();
+    cluster.shows(0, 2, "DN", DOWN_WITHIN).await;
+    eprintln!("story: a node that hangs is shown as down after {:.1?}", stopped.elapsed());
+    load.goes_on(500, Duration::from_secs(30)).await;
+    cluster.nodes[2].signal(Signal::CONT);
+    cluster.shows(0, 2, "UN", Duration::from_secs(20)).await;
+    load.goes_on(200, Duration::from_secs(30)).await;
+    let acknowledged = load.stop().await;
+    assert!(acknowledged.errors.is_empty(), "errors reached the client: {:?}", acknowledged.errors);
+    assert_kept(&session, &acknowledged, &quorum()).await;
 }
 
 /// With a node down, ALL is refused with what it needs and what there is.

@@ -18,8 +18,8 @@ use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
-use crate::error::{Error, RequestFailure};
-use crate::limits::{CONNECT_TIMEOUT, MESSAGE_BYTES_GOAL, QUEUE_MAX};
+use crate::error::{Error, RequestFailure, ValueError};
+use crate::limits::{CONNECT_TIMEOUT, MESSAGE_BYTES_GOAL, QUEUE_MAX, REQUEST_BYTES_MAX};
 use crate::stub::admin_client::AdminClient;
 use crate::stub::quorate_client::QuorateClient;
 
@@ -107,6 +107,8 @@ impl Connection {
         timeout: Duration,
     ) -> Result<Response, Error> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let item = v1::StreamRequestItem { id, request: Some(request) };
+        refuse_oversized(&item)?;
         let (sender, receiver) = oneshot::channel();
         let open = self.pending.with(|pending| match pending {
             Some(pending) => {
@@ -120,7 +122,7 @@ impl Connection {
         }
         let mut guard = CancelGuard { connection: self, id, sent: false };
         let answer = tokio::time::timeout(timeout, async {
-            if self.queue.send(v1::StreamRequestItem { id, request: Some(request) }).await.is_err() {
+            if self.queue.send(item).await.is_err() {
                 return Err(self.unreached("the connection is closed"));
             }
             guard.sent = true;
@@ -176,6 +178,19 @@ impl Connection {
             None => Error::ConnectionLost { address: self.address.clone(), reason: describe(status) },
         }
     }
+}
+
+/// The node would end the whole stream over a message beyond its limit, and with it everybody's requests.
+fn refuse_oversized(item: &v1::StreamRequestItem) -> Result<(), Error> {
+    let (bytes, limit) = (item.encoded_len(), REQUEST_BYTES_MAX);
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(Error::Value(ValueError {
+        place: "the request".to_owned(),
+        expected: format!("at most {limit} bytes"),
+        found: format!("{bytes} bytes"),
+    }))
 }
 
 fn failure(mut details: v1::ErrorDetails, address: &str) -> Error {

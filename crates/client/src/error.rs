@@ -41,7 +41,8 @@ pub enum Error {
         /// The rule that it broke.
         source: ConvertError,
     },
-    /// A value does not fit the column or marker that it is for, or the Rust type that it is asked as.
+    /// A value does not fit the column or marker that it is for, or the Rust type that it is asked as; or the request
+    /// as a whole is too large.
     #[error(transparent)]
     Value(#[from] ValueError),
     /// An address could not be understood.

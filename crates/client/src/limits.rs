@@ -27,3 +27,5 @@ pub const ATTEMPTS_MAX: usize = 5;
 pub const PREPARED_CACHE_MAX: usize = 1_000;
 /// Rows a page where nothing else is said.
 pub const PAGE_SIZE_DEFAULT: u32 = 5_000;
+/// Greatest request: the server's greatest message, less its envelope.
+pub const REQUEST_BYTES_MAX: usize = quorate_proto::limits::MESSAGE_BYTES_MAX - 64;

@@ -39,8 +39,10 @@ struct Inner {
     waker: Option<Waker>,
     /// The client sends no more requests.
     half_closed: bool,
-    /// The client is gone.
+    /// The client is gone, or what it sent cannot be read.
     closed: bool,
+    /// Why the stream ends, if it is the client's fault: its last word.
+    fault: Option<Status>,
 }
 
 impl Inner {
@@ -142,7 +144,7 @@ impl Stream for Answers {
         let mut inner = self.state.inner();
         if inner.answers.is_empty() {
             if inner.closed || (inner.half_closed && inner.in_flight.is_empty()) {
-                return Poll::Ready(None);
+                return Poll::Ready(inner.fault.take().map(Err));
             }
             inner.waker = Some(context.waker().clone());
             return Poll::Pending;
@@ -205,7 +207,8 @@ async fn read(shared: Arc<Shared>, clock: Clock, mut requests: Streaming<v1::Str
                 }
                 return;
             }
-            Err(_) => {
+            Err(fault) => {
+                state.inner().fault = Some(fault);
                 state.close();
                 return;
             }
