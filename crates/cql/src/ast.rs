@@ -25,6 +25,20 @@ pub enum Statement {
         table: TableName,
         if_exists: bool,
     },
+    CreateType {
+        name: TableName,
+        if_not_exists: bool,
+        fields: Vec<(Name, TypeName)>,
+    },
+    AlterType {
+        name: TableName,
+        if_exists: bool,
+        change: TypeChange,
+    },
+    DropType {
+        name: TableName,
+        if_exists: bool,
+    },
     Truncate(TableName),
     Use(Name),
     Describe(Describe),
@@ -496,6 +510,15 @@ pub enum TableChange {
     Rename { columns: Vec<(Name, Name)>, if_exists: bool },
     With(Vec<(Name, Property)>),
     ColumnType,
+}
+
+/// What is altered of a user type.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum TypeChange {
+    Add { name: Name, type_name: TypeName, if_not_exists: bool },
+    Rename { fields: Vec<(Name, Name)>, if_exists: bool },
+    FieldType,
 }
 
 /// `DESCRIBE`.

@@ -35,6 +35,8 @@ enum ChangeKind {
     SetElement(Expr, Expr),
     /// A set's element or a map's entry.
     DeleteElement(Expr),
+    /// A user type's field: its position and value; none deletes it.
+    Field(u16, CqlType, Option<Expr>),
     Delete,
 }
 
@@ -74,7 +76,8 @@ pub(crate) fn changes_of_update(
         let found = column(table, &assignment.column)?;
         refuse_key(found, &assignment.column, |name| format!("PRIMARY KEY part {name} found in SET part"))?;
         let change = change_of(assignment, found, parameters)?;
-        let by_element = |change: &ColumnChange| matches!(change.kind, ChangeKind::SetElement(..));
+        let by_element =
+            |change: &ColumnChange| matches!(change.kind, ChangeKind::SetElement(..) | ChangeKind::Field(..));
         if changes.iter().any(|known| known.column == found.id && !(by_element(known) && by_element(&change))) {
             return Err(RequestError::Syntax {
                 message: format!("Multiple incompatible setting of column {}", found.name),
@@ -105,8 +108,17 @@ fn change_of(
     if let Change::Set(term) = &assignment.change {
         return Ok(ColumnChange::set(column, typed(term, &whole, parameters)?));
     }
-    if let Change::Field(..) = &assignment.change {
-        return Err(invalid("User-defined types are not supported yet", place));
+    if let Change::Field(field, term) = &assignment.change {
+        let CqlType::UserDefined { frozen, .. } = cql_type else {
+            return Err(invalid(format!("Invalid operation ({}) for non-UDT column {name}", shown()), place));
+        };
+        if *frozen {
+            return Err(invalid(format!("Invalid operation ({}) for frozen UDT column {name}", shown()), place));
+        }
+        let (position, field_type) = field_of(column, field)?;
+        let receiver = format!("{name}.{field}");
+        let value = typed(term, &Receiver { name: &receiver, cql_type: &field_type }, parameters)?;
+        return Ok(ColumnChange::new(column, ChangeKind::Field(position, field_type, Some(value))));
     }
     if !cql_type.is_collection() {
         let kind = if matches!(assignment.change, Change::Element(..)) { "non collection" } else { "non counter" };
@@ -173,12 +185,36 @@ pub(crate) fn changes_of_delete(
         })?;
         let kind = match target {
             DeleteTarget::Column(_) => ChangeKind::Delete,
-            DeleteTarget::Field(..) => return Err(invalid("User-defined types are not supported yet", name.place)),
+            DeleteTarget::Field(_, field) => {
+                let message = match found.cql_type {
+                    CqlType::UserDefined { frozen: false, .. } => None,
+                    CqlType::UserDefined { .. } => {
+                        Some(format!("Frozen UDT column {name} does not support field deletions"))
+                    }
+                    _ => Some(format!("Invalid field deletion operation for non-UDT column {name}")),
+                };
+                if let Some(message) = message {
+                    return Err(invalid(message, name.place));
+                }
+                let (position, field_type) = field_of(found, field)?;
+                ChangeKind::Field(position, field_type, None)
+            }
             DeleteTarget::Element(_, key) => delete_element(found, name, key, parameters)?,
         };
         changes.push(ColumnChange::new(found, kind));
     }
     Ok(changes)
+}
+
+/// The position and type of a user type's field.
+fn field_of(column: &Column, field: &Name) -> Result<(u16, CqlType), RequestError> {
+    let CqlType::UserDefined { fields, .. } = &column.cql_type else {
+        return Err(invalid(format!("{} is not a user type", column.name), field.place));
+    };
+    let found = (0u16..).zip(fields).find(|(_, (name, _))| *name == field.text);
+    found.map(|(position, (_, field_type))| (position, field_type.clone())).ok_or_else(|| {
+        invalid(format!("UDT column {} does not have a field named {field}", column.name), field.place)
+    })
 }
 
 fn delete_element(
@@ -268,6 +304,19 @@ impl ColumnChange {
                 self.complex(row, None, BTreeMap::from([(path, stamp.tombstone())]));
                 Ok(())
             }
+            ChangeKind::Field(position, _, value) => {
+                let cell = match value.as_ref().map(|value| value.eval(evaluator)).transpose()? {
+                    Some(Bound::Value(bytes)) => stamp.cell(bytes),
+                    Some(Bound::Unset) => return Ok(()),
+                    Some(Bound::Null) | None => stamp.tombstone(),
+                };
+                self.complex(row, None, BTreeMap::from([(codec::field_path(*position), cell)]));
+                Ok(())
+            }
+            ChangeKind::Delete if self.cql_type.is_multicell() => {
+                self.complex(row, Some(stamp.deletion(stamp.timestamp)), BTreeMap::new());
+                Ok(())
+            }
             ChangeKind::Delete => self.apply_set(Bound::Null, row, stamp, evaluator),
         }
     }
@@ -289,7 +338,11 @@ impl ColumnChange {
         }
         match value {
             Bound::Unset => {}
-            Bound::Null => self.complex(row, Some(stamp.deletion(stamp.timestamp)), BTreeMap::new()),
+            // As an overwriting value that has no elements: cells of the same timestamp stay.
+            Bound::Null => {
+                let before = Timestamp(stamp.timestamp.0.saturating_sub(1));
+                self.complex(row, Some(stamp.deletion(before)), BTreeMap::new());
+            }
             Bound::Value(bytes) => {
                 // What was there goes by a deletion just older than the new elements.
                 let before = Timestamp(stamp.timestamp.0.saturating_sub(1));
@@ -309,6 +362,15 @@ impl ColumnChange {
         evaluator: &mut Evaluator<'_>,
     ) -> Result<BTreeMap<Bytes, Cell>, RequestError> {
         let mut cells = BTreeMap::new();
+        if let CqlType::UserDefined { .. } = &self.cql_type {
+            let parts = codec::split(&self.cql_type, bytes).map_err(RequestError::invalid)?;
+            for (position, part) in (0u16..).zip(parts) {
+                if let Some(part) = part {
+                    cells.insert(codec::field_path(position), stamp.cell(part));
+                }
+            }
+            return Ok(cells);
+        }
         let mut parts = codec::split(&self.cql_type, bytes).map_err(RequestError::invalid)?.into_iter();
         while let Some(part) = parts.next() {
             let null = || RequestError::invalid("null is not supported inside collections");

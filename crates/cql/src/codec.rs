@@ -47,6 +47,16 @@ pub(crate) fn path(cql_type: &CqlType, value: &[u8]) -> Result<Bytes, String> {
     ordered::cell_path(cql_type, value).map_err(said)
 }
 
+/// The cell path of a user type's field.
+pub(crate) fn field_path(position: u16) -> Bytes {
+    Bytes::copy_from_slice(&position.to_be_bytes())
+}
+
+/// The field's position again.
+pub(crate) fn path_field(path: &[u8]) -> Option<usize> {
+    Some(usize::from(u16::from_be_bytes(path.try_into().ok()?)))
+}
+
 /// The element or key of a cell path.
 pub(crate) fn path_value(cql_type: &CqlType, path: &[u8]) -> Option<Bytes> {
     ordered::cell_path_value(cql_type, path).ok()
@@ -58,7 +68,7 @@ pub(crate) fn assemble(cql_type: &CqlType, parts: Vec<Option<Bytes>>) -> Result<
     let whole =
         || parts.iter().cloned().collect::<Option<Vec<Bytes>>>().ok_or("null is not supported inside collections");
     match cql_type {
-        CqlType::Tuple(_) => {
+        CqlType::Tuple(_) | CqlType::UserDefined { .. } => {
             let mut out = Vec::new();
             for part in &parts {
                 write_part(part.as_ref(), &mut out);
@@ -101,6 +111,7 @@ pub(crate) fn split(cql_type: &CqlType, bytes: &Bytes) -> Result<Vec<Option<Byte
     let mut parts = Vec::new();
     let mut left = match cql_type {
         CqlType::Tuple(fields) => fields.len(),
+        CqlType::UserDefined { fields, .. } => fields.len(),
         CqlType::List(..) | CqlType::Set(..) | CqlType::Map(..) => {
             let count = usize::try_from(read_length(&mut rest).ok_or_else(short)?).map_err(|_| short())?;
             if matches!(cql_type, CqlType::Map(..)) { count.saturating_mul(2) } else { count }
@@ -116,7 +127,7 @@ pub(crate) fn split(cql_type: &CqlType, bytes: &Bytes) -> Result<Vec<Option<Byte
         }
         left -= 1;
     }
-    if left > 0 && !matches!(cql_type, CqlType::Tuple(_)) {
+    if left > 0 && !matches!(cql_type, CqlType::Tuple(_) | CqlType::UserDefined { .. }) {
         return Err(short());
     }
     Ok(parts)

@@ -1,9 +1,11 @@
 //! Server-side `DESCRIBE`: the statements that would make the schema again, as Cassandra prints them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use quorate_model::CqlType;
 use quorate_model::request::{ColumnSpec, RequestError, ResultMetadata, Rows};
-use quorate_model::schema::{Column, ColumnKind, Keyspace, Schema, Table};
+use quorate_model::schema::{Column, ColumnKind, Keyspace, Schema, Table, UserType};
 
 use crate::ast::{Describe, DescribeWhat, Name, TableName};
 use crate::codec;
@@ -76,8 +78,15 @@ impl DescribeRequest {
     fn elements(&self, schema: &Schema) -> Result<Vec<Element>, RequestError> {
         let internals = self.describe.with_internals;
         match &self.describe.what {
-            DescribeWhat::Cluster | DescribeWhat::Types | DescribeWhat::Functions | DescribeWhat::Aggregates => {
-                Ok(Vec::new())
+            DescribeWhat::Cluster | DescribeWhat::Functions | DescribeWhat::Aggregates => Ok(Vec::new()),
+            DescribeWhat::Types => {
+                let wanted = |name: &str| self.keyspace.as_deref().is_none_or(|current| current == name);
+                let keyspaces = schema.keyspaces.values().filter(|keyspace| wanted(&keyspace.name));
+                let mut types: Vec<Element> = keyspaces.flat_map(type_elements).collect();
+                types.sort_by_key(|(keyspace, _, name, _)| {
+                    (keyspace.clone(), name.trim_matches('"').to_ascii_lowercase())
+                });
+                Ok(types)
             }
             DescribeWhat::Keyspaces => {
                 let list = schema.keyspaces.values().map(|keyspace| keyspace_element(keyspace));
@@ -112,6 +121,12 @@ impl DescribeRequest {
             }
             DescribeWhat::Other(kind, name) => {
                 let keyspace = find_keyspace(schema, self.keyspace_name(name))?;
+                if *kind == "User defined type" {
+                    let found = keyspace.types.get(&name.name.text).map(|found| type_element(found));
+                    let missing =
+                        || RequestError::invalid(format!("User defined type '{}' not found in '{}'", name.name, keyspace.name));
+                    return Ok(vec![found.ok_or_else(missing)?]);
+                }
                 let message = format!("{kind} '{}' not found in keyspace '{}'", name.name, keyspace.name);
                 Err(RequestError::invalid(message))
             }
@@ -167,9 +182,28 @@ fn table_element(table: &Table, internals: bool) -> Element {
     (quote_name(&table.keyspace), "table", quote_name(&table.name), create_table(table, internals))
 }
 
+fn type_element(user_type: &UserType) -> Element {
+    let fields = user_type.fields.iter().map(|(name, field)| format!("{} {field}", quote_name(name)));
+    let (keyspace, name) = (quote_name(&user_type.keyspace), quote_name(&user_type.name));
+    let fields = fields.collect::<Vec<_>>().join(",\n    ");
+    let text = format!("CREATE TYPE {keyspace}.{name} (\n    {fields}\n);");
+    (keyspace, "type", name, text)
+}
+
+fn type_elements(keyspace: &Arc<Keyspace>) -> Vec<Element> {
+    keyspace.types.values().map(|user_type| type_element(user_type)).collect()
+}
+
+/// Types so that each comes after those it is made of: the statements can be run as they stand.
+fn ordered_types(keyspace: &Keyspace) -> Vec<Element> {
+    let mut types: Vec<&Arc<UserType>> = keyspace.types.values().collect();
+    types.sort_by_key(|user_type| (user_type.cql_type(true).depth(), user_type.name.clone()));
+    types.into_iter().map(|user_type| type_element(user_type)).collect()
+}
+
 fn whole_keyspace(keyspace: &Keyspace, internals: bool) -> Vec<Element> {
     let tables = keyspace.tables.values().map(|table| table_element(table, internals));
-    std::iter::once(keyspace_element(keyspace)).chain(tables).collect()
+    std::iter::once(keyspace_element(keyspace)).chain(ordered_types(keyspace)).chain(tables).collect()
 }
 
 /// The statement that creates the keyspace.

@@ -1,14 +1,17 @@
 //! Typed values: terms checked against the type that receives them, evaluated when the statement is bound.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use quorate_model::CqlType;
 use quorate_model::request::{BoundValue, ColumnSpec, Place, RequestError, ResultMetadata};
-use quorate_model::schema::Table;
+use quorate_model::schema::{Keyspace, Schema, Table};
 
 use crate::ast::{Constant, Term, TermKind, TypeName};
 use crate::bind::Evaluator;
 use crate::codec;
 use crate::functions::{self, Function};
+use crate::types::{self, Scope};
 
 /// A typed value.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,16 +57,23 @@ pub(crate) struct Parameters {
     keyspace: String,
     table: String,
     specs: Vec<Option<ColumnSpec>>,
+    /// Whose user types values may have.
+    owner: Option<Arc<Keyspace>>,
 }
 
 impl Parameters {
-    pub(crate) fn new(table: Option<&Table>) -> Self {
-        let (keyspace, table) = table.map_or_else(Default::default, |t| (t.keyspace.clone(), t.name.clone()));
-        Self { keyspace, table, specs: Vec::new() }
+    pub(crate) fn new() -> Self {
+        Self { keyspace: String::new(), table: String::new(), specs: Vec::new(), owner: None }
+    }
+
+    /// Where a value's types are looked for.
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        self.owner.as_ref().map_or(Scope::NONE, |keyspace| Scope::of(keyspace))
     }
 
     /// Further markers belong to this table (the statements of a batch).
-    pub(crate) fn set_table(&mut self, table: &Table) {
+    pub(crate) fn set_table(&mut self, table: &Table, schema: &Schema) {
+        self.owner = schema.keyspace(&table.keyspace).cloned();
         self.keyspace.clone_from(&table.keyspace);
         self.table.clone_from(&table.name);
     }
@@ -88,6 +98,9 @@ impl Parameters {
     }
 }
 
+/// A field that a user type's literal leaves out.
+static NULL: Term = Term { kind: TermKind::Null, place: Place { line: 1, column: 0, length: 0 } };
+
 pub(crate) fn invalid(message: impl Into<String>, place: Place) -> RequestError {
     RequestError::Invalid { message: message.into(), place: Some(place) }
 }
@@ -103,19 +116,18 @@ pub(crate) fn typed(term: &Term, receiver: &Receiver<'_>, parameters: &mut Param
             Ok(Expr::Marker(marker.index, cql_type.clone()))
         }
         TermKind::Constant(kind, text) => constant(*kind, text, receiver, term.place),
-        TermKind::List(_) | TermKind::Set(_) | TermKind::Map(_) | TermKind::Tuple(_) => {
+        TermKind::List(_) | TermKind::Set(_) | TermKind::Map(_) | TermKind::Tuple(_) | TermKind::Fields(_) => {
             composite(term, receiver, parameters)
         }
         TermKind::Function(name, arguments) => function(name, arguments, receiver, term.place, parameters),
         TermKind::Hint(type_name, inner) => {
-            let hinted = resolve_native(type_name, term.place)?;
+            let hinted = resolve_type(type_name, term.place, parameters)?;
             if &hinted != cql_type {
                 let message = format!("Cannot assign value {term} to {} of type {cql_type}", receiver.name);
                 return Err(invalid(message, term.place));
             }
             typed(inner, receiver, parameters)
         }
-        TermKind::Fields(_) => Err(invalid("User-defined types are not supported yet", term.place)),
         TermKind::Operation(..) => Err(invalid(format!("Arithmetic ('{term}') is not supported yet"), term.place)),
     }
 }
@@ -161,7 +173,8 @@ fn constant_fits(kind: Constant, cql_type: &CqlType) -> bool {
 }
 
 /// Whether a term could be a value of the type, as far as one can see without binding.
-pub(crate) fn fits(term: &Term, cql_type: &CqlType) -> bool {
+pub(crate) fn fits(term: &Term, cql_type: &CqlType, parameters: &Parameters) -> bool {
+    let fits = |term: &Term, cql_type: &CqlType| fits(term, cql_type, parameters);
     match (&term.kind, cql_type) {
         (TermKind::Marker(_) | TermKind::Null, _) => true,
         (TermKind::Constant(kind, _), _) => constant_fits(*kind, cql_type),
@@ -176,9 +189,12 @@ pub(crate) fn fits(term: &Term, cql_type: &CqlType) -> bool {
         (TermKind::Tuple(items), CqlType::Tuple(fields)) => {
             items.len() <= fields.len() && items.iter().zip(fields).all(|(item, field)| fits(item, field))
         }
+        (TermKind::Fields(given), CqlType::UserDefined { fields, .. }) => given.iter().all(|(name, value)| {
+            fields.iter().any(|(field, field_type)| *field == name.text && fits(value, field_type))
+        }),
         (TermKind::Function(name, _), _) => Function::find(name).is_some_and(|function| function.returns(cql_type)),
         (TermKind::Hint(type_name, _), _) => {
-            resolve_native(type_name, term.place).is_ok_and(|hinted| &hinted == cql_type)
+            resolve_type(type_name, term.place, parameters).is_ok_and(|hinted| &hinted == cql_type)
         }
         _ => false,
     }
@@ -191,7 +207,7 @@ fn composite(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) 
     match (&term.kind, cql_type) {
         (TermKind::List(items), CqlType::List(element, _) | CqlType::Vector(element, _)) => {
             check_dimension(items.len(), receiver, term.place)?;
-            check_items("list", "value", items, element, name)?;
+            check_items("list", "value", items, element, name, parameters)?;
             parts.extend(items.iter().map(|item| (item, format!("value({name})"), &**element)));
         }
         (TermKind::List(_), _) => {
@@ -199,15 +215,15 @@ fn composite(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) 
             return Err(invalid(message, term.place));
         }
         (TermKind::Set(items), CqlType::Set(element, _)) => {
-            check_items("set", "value", items, element, name)?;
+            check_items("set", "value", items, element, name, parameters)?;
             parts.extend(items.iter().map(|item| (item, format!("value({name})"), &**element)));
         }
         (TermKind::Set(items), CqlType::Map(..)) if items.is_empty() => {}
         (TermKind::Set(_), _) => return wrong("set"),
         (TermKind::Map(entries), CqlType::Map(key, value, _)) => {
             for (k, v) in entries {
-                check_items("map", "key", std::slice::from_ref(k), key, name)?;
-                check_items("map", "value", std::slice::from_ref(v), value, name)?;
+                check_items("map", "key", std::slice::from_ref(k), key, name, parameters)?;
+                check_items("map", "value", std::slice::from_ref(v), value, name, parameters)?;
                 parts.push((k, format!("key({name})"), &**key));
                 parts.push((v, format!("value({name})"), &**value));
             }
@@ -223,13 +239,29 @@ fn composite(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) 
                 return Err(invalid(message, term.place));
             }
             for (index, (item, field)) in items.iter().zip(fields).enumerate() {
-                if !fits(item, field) {
+                if !fits(item, field, parameters) {
                     let message = format!("Invalid tuple literal for {name}: component {index} is not of type {field}");
                     return Err(invalid(message, item.place));
                 }
                 parts.push((item, format!("{name}[{index}]"), field));
             }
         }
+        (TermKind::Fields(given), CqlType::UserDefined { fields, name: type_name, .. }) => {
+            if let Some((unknown, _)) = given.iter().find(|(field, _)| fields.iter().all(|(known, _)| *known != field.text)) {
+                let message = format!("Unknown field '{unknown}' in value of user defined type {type_name}");
+                return Err(invalid(message, unknown.place));
+            }
+            for (field, field_type) in fields {
+                let found = given.iter().find(|(name, _)| name.text == *field).map_or(&NULL, |(_, value)| value);
+                if !fits(found, field_type, parameters) {
+                    let message =
+                        format!("Invalid user type literal for {name}: field {field} is not of type {field_type}");
+                    return Err(invalid(message, found.place));
+                }
+                parts.push((found, format!("{name}.{field}"), field_type));
+            }
+        }
+        (TermKind::Fields(_), _) => return wrong("user type"),
         // `(1)` is a value in parentheses wherever no tuple is asked for.
         (TermKind::Tuple(items), _) => match items.as_slice() {
             [single] => return typed(single, receiver, parameters),
@@ -265,12 +297,12 @@ fn check_dimension(given: usize, receiver: &Receiver<'_>, place: Place) -> Resul
     }
 }
 
-fn check_items(literal: &str, role: &str, items: &[Term], element: &CqlType, name: &str) -> Result<(), RequestError> {
+fn check_items(literal: &str, role: &str, items: &[Term], element: &CqlType, name: &str, parameters: &Parameters) -> Result<(), RequestError> {
     for item in items {
         if item.kind == TermKind::Null {
             return Err(invalid("null is not supported inside collections", item.place));
         }
-        if !fits(item, element) {
+        if !fits(item, element, parameters) {
             let message = format!("Invalid {literal} literal for {name}: {role} {item} is not of type {element}");
             return Err(invalid(message, item.place));
         }
@@ -310,7 +342,7 @@ fn function(
     }
     let mut exprs = Vec::with_capacity(arguments.len());
     for (index, (argument, choices)) in arguments.iter().zip(types).enumerate() {
-        let Some(cql_type) = choices.iter().find(|candidate| fits(argument, candidate)) else {
+        let Some(cql_type) = choices.iter().find(|candidate| fits(argument, candidate, parameters)) else {
             let message = format!(
                 "Type error: {argument} cannot be passed as argument {index} of function {}",
                 function.full_name()
@@ -323,8 +355,12 @@ fn function(
     Ok(Expr::Function(function, exprs))
 }
 
-fn resolve_native(type_name: &TypeName, place: Place) -> Result<CqlType, RequestError> {
-    crate::types::resolve(type_name, "").map_err(|message| invalid(message, place))
+pub(crate) fn resolve_type(
+    type_name: &TypeName,
+    place: Place,
+    parameters: &Parameters,
+) -> Result<CqlType, RequestError> {
+    types::resolve(type_name, parameters.scope()).map_err(|message| invalid(message, place))
 }
 
 impl Expr {
@@ -343,7 +379,7 @@ impl Expr {
             },
             Self::Composite(cql_type, parts) => {
                 let mut values = Vec::with_capacity(parts.len());
-                let is_tuple = matches!(cql_type, CqlType::Tuple(_));
+                let is_tuple = matches!(cql_type, CqlType::Tuple(_) | CqlType::UserDefined { .. });
                 for part in parts {
                     match part.eval(evaluator)? {
                         Bound::Value(bytes) => values.push(Some(bytes)),

@@ -41,6 +41,7 @@ mod restrictions;
 mod rows;
 mod schema_change;
 mod schema_table;
+mod schema_type;
 mod select;
 mod selection;
 mod split;

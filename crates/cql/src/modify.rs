@@ -59,7 +59,7 @@ pub(crate) fn plan_modification(
     schema: &Schema,
     keyspace: Option<&str>,
 ) -> Result<Plan, RequestError> {
-    let mut parameters = Parameters::new(None);
+    let mut parameters = Parameters::new();
     let plan = modification(statement, schema, keyspace, &mut parameters)?;
     let markers = key_markers(&Partitions::Keys(plan.partitions.clone()));
     finish(PlanKind::Modify(Arc::new(plan)), parameters, markers, ResultMetadata::default())
@@ -79,7 +79,7 @@ fn modification(
     };
     let table = find_table(name, schema, keyspace)?;
     refuse_system(&table.keyspace, what)?;
-    parameters.set_table(&table);
+    parameters.set_table(&table, schema);
     match statement {
         Statement::Insert(insert) => plan_insert(insert, table, parameters),
         Statement::Update(update) => plan_update(update, table, parameters),
@@ -92,7 +92,7 @@ pub(crate) fn plan_batch(batch: &Batch, schema: &Schema, keyspace: Option<&str>)
     if let Some(ttl) = &batch.using.ttl {
         return Err(invalid("Global TTL on the BATCH statement is not supported.", ttl.place));
     }
-    let mut parameters = Parameters::new(None);
+    let mut parameters = Parameters::new();
     let timestamp = using_timestamp(&batch.using, &mut parameters)?;
     let mut statements = Vec::with_capacity(batch.statements.len());
     for statement in &batch.statements {

@@ -8,6 +8,7 @@ mod relation;
 mod schema;
 mod select;
 mod term;
+mod user_type;
 
 pub(crate) use modify::show_assignment;
 use quorate_model::request::{Place, RequestError};

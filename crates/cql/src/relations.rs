@@ -94,6 +94,10 @@ fn single(
             if operator == Operator::Contains { FilterTest::Contains(value) } else { FilterTest::ContainsKey(value) };
         return Ok(Kind::Tests(vec![test]));
     }
+    if cql_type.is_multicell() && !cql_type.is_collection() {
+        let message = format!("Non-frozen UDT column '{name}' ({cql_type}) cannot be restricted by any relation");
+        return Err(invalid(message, place));
+    }
     if cql_type.is_multicell() {
         let message =
             format!("Collection column '{name}' ({cql_type}) cannot be restricted by a '{operator}' relation");

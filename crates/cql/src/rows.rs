@@ -324,6 +324,11 @@ impl View<'_> {
                 crate::functions::convert(*function, &values)?
             }
             Output::Constant(index) => self.constants.get(*index).cloned().flatten(),
+            Output::Field(inner, cql_type, position) => {
+                let Some(whole) = self.value(inner)? else { return Ok(None) };
+                let parts = codec::split(cql_type, &whole).map_err(RequestError::Server)?;
+                parts.into_iter().nth(*position).flatten()
+            }
             Output::Aggregate(_) => None,
         })
     }
@@ -353,6 +358,15 @@ fn cell_value(row: &Row, id: ColumnId, cql_type: &CqlType, now: Seconds) -> Opti
         ColumnData::Complex { cells, .. } => cells,
     };
     let live = cells.iter().filter_map(|(path, cell)| cell.value_at(now).map(|value| (path, value)));
+    if let CqlType::UserDefined { fields, .. } = cql_type {
+        let mut values = vec![None; fields.len()];
+        for (path, value) in live {
+            if let Some(slot) = codec::path_field(path).and_then(|position| values.get_mut(position)) {
+                *slot = Some(value.clone());
+            }
+        }
+        return if values.iter().all(Option::is_none) { None } else { codec::assemble(cql_type, values).ok() };
+    }
     let (items, per_entry): (Vec<Bytes>, usize) = match cql_type {
         CqlType::List(..) => (live.map(|(_, value)| value.clone()).collect(), 1),
         CqlType::Set(element, _) => (live.filter_map(|(path, _)| codec::path_value(element, path)).collect(), 1),

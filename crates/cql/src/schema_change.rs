@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use quorate_model::limits::KEYSPACE_NAME_MAX;
 use quorate_model::request::{RequestError, SchemaChange, SchemaChangeKind};
-use quorate_model::schema::{Keyspace, Replication, Schema, Table};
+use quorate_model::schema::{Keyspace, Replication, Schema, Table, UserType};
 use quorate_model::{TableId, Timestamp};
 
 use crate::ast::{AlterKeyspace, CreateKeyspace, Name, Property, Statement};
@@ -13,6 +13,7 @@ use crate::expr::invalid;
 use crate::options;
 use crate::plan::keyspace_of;
 use crate::schema_table;
+use crate::schema_type;
 use crate::system_tables::is_system_keyspace;
 
 /// A `CREATE`, `ALTER` or `DROP`, with the keyspace that it means.
@@ -34,6 +35,10 @@ pub enum SchemaEdit {
     PutTable(Table),
     /// The table is gone.
     DropTable { keyspace: String, name: String, id: TableId },
+    /// The user type is now this.
+    PutType(UserType),
+    /// The user type is gone.
+    DropType { keyspace: String, name: String },
     /// Nothing changes (`IF NOT EXISTS` and the like): answered with `Void`.
     None,
 }
@@ -66,7 +71,13 @@ impl SchemaOutcome {
     }
 
     pub(crate) fn new(edit: SchemaEdit, kind: SchemaChangeKind, keyspace: &str, table: Option<&str>) -> Self {
-        let change = SchemaChange { kind, keyspace: keyspace.to_owned(), table: table.map(str::to_owned) };
+        let change = SchemaChange { kind, keyspace: keyspace.to_owned(), table: table.map(str::to_owned), user_type: None };
+        Self { edit, change: Some(change), warnings: Vec::new() }
+    }
+
+    pub(crate) fn of_type(edit: SchemaEdit, kind: SchemaChangeKind, keyspace: &str, user_type: &str) -> Self {
+        let user_type = Some(user_type.to_owned());
+        let change = SchemaChange { kind, keyspace: keyspace.to_owned(), table: None, user_type };
         Self { edit, change: Some(change), warnings: Vec::new() }
     }
 }
@@ -80,6 +91,9 @@ impl SchemaStatement {
             Statement::CreateTable(create) => keyspace_of(create.table.keyspace.as_ref(), current)?,
             Statement::AlterTable(alter) => keyspace_of(alter.table.keyspace.as_ref(), current)?,
             Statement::DropTable { table, .. } => keyspace_of(table.keyspace.as_ref(), current)?,
+            Statement::CreateType { name, .. }
+            | Statement::AlterType { name, .. }
+            | Statement::DropType { name, .. } => keyspace_of(name.keyspace.as_ref(), current)?,
             _ => return Err(RequestError::Server("not a schema statement".to_owned())),
         };
         Ok(Self { statement: Box::new(statement.clone()), keyspace: keyspace.to_owned() })
@@ -109,10 +123,21 @@ impl SchemaStatement {
                 schema_table::create(create, known, context)
             }
             Statement::AlterTable(alter) => match find(schema, keyspace, &alter.table.name) {
-                Ok(table) => schema_table::alter(alter, &table, context),
+                Ok(table) => {
+                    let known = schema.keyspace(keyspace).ok_or_else(|| no_keyspace(keyspace))?;
+                    schema_table::alter(alter, &table, known, context)
+                }
                 Err(_) if alter.if_exists => Ok(SchemaOutcome::nothing()),
                 Err(error) => Err(error),
             },
+            Statement::CreateType { name, if_not_exists, fields } => {
+                let known = schema.keyspace(keyspace).ok_or_else(|| no_keyspace(keyspace))?;
+                schema_type::create(&name.name, fields, *if_not_exists, known)
+            }
+            Statement::AlterType { name, if_exists, change } => {
+                schema_type::alter(&name.name, change, *if_exists, keyspace, schema)
+            }
+            Statement::DropType { name, if_exists } => schema_type::drop(&name.name, *if_exists, keyspace, schema),
             Statement::DropTable { table, if_exists } => match find(schema, keyspace, &table.name) {
                 Ok(table) => {
                     let edit =
@@ -177,6 +202,7 @@ fn create_keyspace(
         replication,
         durable_writes: durable_writes.unwrap_or(true),
         tables: BTreeMap::new(),
+        types: BTreeMap::new(),
     };
     let outcome = SchemaOutcome::new(SchemaEdit::PutKeyspace(keyspace), SchemaChangeKind::Created, name, None);
     Ok(SchemaOutcome { warnings, ..outcome })

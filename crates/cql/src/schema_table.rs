@@ -10,7 +10,7 @@ use crate::expr::invalid;
 use crate::limits::COLUMNS_PER_TABLE_MAX;
 use crate::options;
 use crate::schema_change::{SchemaContext, SchemaEdit, SchemaOutcome};
-use crate::types;
+use crate::types::{self, Scope};
 
 /// Works out a `CREATE TABLE`.
 pub(crate) fn create(
@@ -50,7 +50,7 @@ pub(crate) fn create(
             let message = format!("Duplicate column '{}' declaration for table '{full_name}'", definition.name);
             return Err(invalid(message, definition.name.place));
         }
-        let cql_type = types::resolve(&definition.type_name, &keyspace.name)
+        let cql_type = types::resolve(&definition.type_name, Scope::of(keyspace))
             .map_err(|message| types::error(message, definition.name.place))?;
         let position = |names: &[Name]| names.iter().position(|key| key.text == definition.name.text);
         let kind = if let Some(position) = position(&partition_key) {
@@ -162,7 +162,7 @@ fn check_counters(create: &CreateTable) -> Result<(), RequestError> {
         keys.into_iter().any(|key| key.text == definition.name.text)
     };
     let is_counter = |definition: &&ColumnDefinition| {
-        types::resolve(&definition.type_name, "").is_ok_and(|cql_type| cql_type == CqlType::Counter)
+        types::resolve(&definition.type_name, Scope::NONE).is_ok_and(|cql_type| cql_type == CqlType::Counter)
     };
     let values: Vec<&ColumnDefinition> = create.columns.iter().filter(|definition| !is_key(definition)).collect();
     let Some(counter) = values.iter().find(|definition| is_counter(definition)) else { return Ok(()) };
@@ -186,6 +186,15 @@ fn check_column(
             if definition.is_static {
                 return Err(invalid(format!("Static column '{name}' cannot be part of the PRIMARY KEY"), place));
             }
+            if cql_type.is_multicell() && !cql_type.is_collection() {
+                let shown = match cql_type {
+                    CqlType::UserDefined { keyspace, name, .. } => format!("{keyspace}.{name}"),
+                    other => other.to_string(),
+                };
+                let message =
+                    format!("Invalid non-frozen user-defined type \"{shown}\" for PRIMARY KEY column '{name}'");
+                return Err(invalid(message, place));
+            }
             if cql_type.is_multicell() {
                 let message = format!("Invalid non-frozen collection type {cql_type} for PRIMARY KEY column '{name}'");
                 return Err(invalid(message, place));
@@ -203,6 +212,12 @@ fn check_column(
             return Err(invalid(message, place));
         }
         ColumnKind::Static | ColumnKind::Regular => {
+            if let CqlType::UserDefined { fields, frozen: false, .. } = cql_type
+                && fields.iter().any(|(_, field)| field.is_multicell())
+            {
+                let message = "Non-frozen UDTs with nested non-frozen collections are not supported";
+                return Err(invalid(message, place));
+            }
             if *cql_type == CqlType::Counter {
                 return Err(invalid("Counter columns are not supported yet", place));
             }
@@ -223,12 +238,17 @@ fn add_column(table: &mut Table, name: &Name, cql_type: CqlType, kind: ColumnKin
 }
 
 /// Works out an `ALTER TABLE`.
-pub(crate) fn alter(alter: &AlterTable, known: &Table, context: &SchemaContext) -> Result<SchemaOutcome, RequestError> {
+pub(crate) fn alter(
+    alter: &AlterTable,
+    known: &Table,
+    keyspace: &Keyspace,
+    context: &SchemaContext,
+) -> Result<SchemaOutcome, RequestError> {
     let mut table = known.clone();
     match &alter.change {
         TableChange::Add { columns, if_not_exists } => {
             for definition in columns {
-                add(&mut table, definition, *if_not_exists)?;
+                add(&mut table, keyspace, definition, *if_not_exists)?;
             }
         }
         TableChange::Drop { columns, if_exists, timestamp } => {
@@ -252,7 +272,7 @@ pub(crate) fn alter(alter: &AlterTable, known: &Table, context: &SchemaContext) 
     Ok(SchemaOutcome::new(SchemaEdit::PutTable(table), SchemaChangeKind::Updated, &keyspace, Some(&name)))
 }
 
-fn add(table: &mut Table, definition: &ColumnDefinition, if_not_exists: bool) -> Result<(), RequestError> {
+fn add(table: &mut Table, keyspace: &Keyspace, definition: &ColumnDefinition, if_not_exists: bool) -> Result<(), RequestError> {
     let name = &definition.name;
     if table.column(&name.text).is_some() {
         if if_not_exists {
@@ -261,7 +281,7 @@ fn add(table: &mut Table, definition: &ColumnDefinition, if_not_exists: bool) ->
         return Err(invalid(format!("Column with name '{name}' already exists"), name.place));
     }
     let cql_type =
-        types::resolve(&definition.type_name, &table.keyspace).map_err(|message| types::error(message, name.place))?;
+        types::resolve(&definition.type_name, Scope::of(keyspace)).map_err(|message| types::error(message, name.place))?;
     let kind = if definition.is_static { ColumnKind::Static } else { ColumnKind::Regular };
     check_column(definition, &cql_type, kind, table.has_clustering())?;
     add_column(table, name, cql_type, kind)

@@ -45,7 +45,8 @@ impl SelectPlan {
 /// Plans a `SELECT`.
 pub(crate) fn plan_select(select: &Select, schema: &Schema, keyspace: Option<&str>) -> Result<Plan, RequestError> {
     let table = find_table(&select.table, schema, keyspace)?;
-    let mut parameters = Parameters::new(Some(&table));
+    let mut parameters = Parameters::new();
+    parameters.set_table(&table, schema);
     if select.json {
         return Err(RequestError::invalid("SELECT JSON is not supported yet"));
     }
@@ -295,6 +296,7 @@ fn uses(output: &Output, test: impl Fn(&Source) -> bool + Copy) -> bool {
         Output::Column(source, _) | Output::WriteTime(source) | Output::Ttl(source) => test(source),
         Output::Function(_, arguments) => arguments.iter().any(|(_, argument)| uses(argument, test)),
         Output::Aggregate(aggregate) => aggregate.argument.as_ref().is_some_and(|argument| uses(argument, test)),
+        Output::Field(inner, ..) => uses(inner, test),
         Output::Token | Output::Constant(_) => false,
     }
 }

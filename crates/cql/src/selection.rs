@@ -22,6 +22,8 @@ pub(crate) enum Output {
     /// The constant with this number.
     Constant(usize),
     Aggregate(Aggregate),
+    /// A field of a user type's value.
+    Field(Box<Output>, CqlType, usize),
 }
 
 /// Where a column's value is found.
@@ -123,9 +125,18 @@ impl Checker<'_> {
             }
             Selector::Field(inner, field) => {
                 let inner = self.check(inner)?;
-                let message =
-                    format!("Invalid field selection: {} of type {} is not a user type", inner.name, inner.cql_type);
-                Err(invalid(message, field.place))
+                let CqlType::UserDefined { fields, .. } = &inner.cql_type else {
+                    let (name, cql_type) = (inner.name, inner.cql_type);
+                    let message = format!("Invalid field selection: {name} of type {cql_type} is not a user type");
+                    return Err(invalid(message, field.place));
+                };
+                let Some(position) = fields.iter().position(|(name, _)| *name == field.text) else {
+                    let message = format!("{} of type {} has no field {field}", inner.name, inner.cql_type);
+                    return Err(invalid(message, field.place));
+                };
+                let cql_type = fields.get(position).map_or(CqlType::Blob, |(_, field_type)| field_type.clone());
+                let output = Output::Field(Box::new(inner.output), inner.cql_type.clone(), position);
+                Ok(Selected { output, name: format!("{}.{field}", inner.name), cql_type })
             }
             Selector::Element(_, key) => {
                 Err(invalid("Selecting an element of a collection is not supported yet", key.place))
@@ -253,7 +264,7 @@ impl Checker<'_> {
             return Err(invalid(message, term.place));
         };
         let cql_type =
-            crate::types::resolve(type_name, &self.table.keyspace).map_err(|message| invalid(message, term.place))?;
+            crate::expr::resolve_type(type_name, term.place, self.parameters)?;
         let receiver = Receiver { name: "[selection]", cql_type: &cql_type };
         self.constants.push(typed(value, &receiver, self.parameters)?);
         Ok(Selected { output: Output::Constant(self.constants.len() - 1), name: term.to_string(), cql_type })

@@ -69,7 +69,8 @@ static TABLES: LazyLock<BTreeMap<&'static str, Arc<Keyspace>>> = LazyLock::new(|
             "system_traces" => Replication::Simple { factor: 2 },
             _ => Replication::Local,
         };
-        let keyspace = Keyspace { name: name.to_owned(), replication, durable_writes: true, tables: BTreeMap::new() };
+        let (tables, types) = (BTreeMap::new(), BTreeMap::new());
+        let keyspace = Keyspace { name: name.to_owned(), replication, durable_writes: true, tables, types };
         keyspaces.insert(name, keyspace);
     }
     for table in definitions::tables() {

@@ -199,7 +199,8 @@ impl Cluster {
         if self.random.chance(1, 2) {
             let replication = Replication::Simple { factor: self.random.below(4) as u32 };
             let name = format!("ks{}", self.random.below(3));
-            return Change::PutKeyspace(Keyspace { name, replication, durable_writes: true, tables: BTreeMap::new() });
+            let (tables, types) = (BTreeMap::new(), BTreeMap::new());
+            return Change::PutKeyspace(Keyspace { name, replication, durable_writes: true, tables, types });
         }
         if let Some(movement) = metadata.topology.movement {
             return match (movement.phase(), self.random.chance(1, 6)) {
@@ -318,6 +319,7 @@ impl Cluster {
                 replication: Replication::Local,
                 durable_writes: true,
                 tables: BTreeMap::new(),
+                types: BTreeMap::new(),
             });
             let id = self.propose(node, change).expect("every node may propose after the faults");
             for _ in 0..400 {

@@ -32,6 +32,7 @@ pub mod row;
 pub mod schema;
 pub mod time;
 pub mod types;
+mod user_type;
 pub mod value;
 pub mod wire;
 

@@ -225,6 +225,8 @@ pub struct SchemaChange {
     pub keyspace: String,
     /// The table, or `None` if the change is of the keyspace itself.
     pub table: Option<String>,
+    /// The user type, if the change is of one.
+    pub user_type: Option<String>,
 }
 
 /// What was done to the schema.

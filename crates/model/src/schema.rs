@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::ids::{ColumnId, Epoch, TableId};
 use crate::limits;
 use crate::types::CqlType;
+pub use crate::user_type::UserType;
 
 /// All keyspaces at one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -27,6 +28,8 @@ pub struct Keyspace {
     pub durable_writes: bool,
     /// Tables by name.
     pub tables: BTreeMap<String, Arc<Table>>,
+    /// User types by name.
+    pub types: BTreeMap<String, Arc<UserType>>,
 }
 
 /// A replication strategy with its factors.

@@ -125,6 +125,7 @@ fn schema_change_to_proto(change: &SchemaChange) -> v1::SchemaChange {
         kind: kind as i32,
         keyspace: change.keyspace.clone(),
         table: change.table.clone().unwrap_or_default(),
+        user_type: change.user_type.clone().unwrap_or_default(),
     }
 }
 
@@ -234,5 +235,6 @@ fn schema_change_from_proto(message: v1::SchemaChange) -> Result<SchemaChange, C
         Ok(v1::schema_change::Kind::Dropped) => SchemaChangeKind::Dropped,
         _ => return Err(broken("schema_change.kind", format!("is {}, which is no kind of change", message.kind))),
     };
-    Ok(SchemaChange { kind, keyspace: message.keyspace, table: some_text(&message.table) })
+    let (table, user_type) = (some_text(&message.table), some_text(&message.user_type));
+    Ok(SchemaChange { kind, keyspace: message.keyspace, table, user_type })
 }

@@ -14,7 +14,6 @@ const NOT_YET: &[(&[&str], &str)] = &[
     (&["INDEX"], "INDEX"),
     (&["CUSTOM", "INDEX"], "CUSTOM INDEX"),
     (&["MATERIALIZED", "VIEW"], "MATERIALIZED VIEW"),
-    (&["TYPE"], "TYPE"),
     (&["FUNCTION"], "FUNCTION"),
     (&["OR", "REPLACE"], "FUNCTION"),
     (&["AGGREGATE"], "AGGREGATE"),
@@ -37,6 +36,9 @@ impl Parser<'_> {
         if self.accept_word("TABLE") || self.accept_word("COLUMNFAMILY") {
             return self.create_table();
         }
+        if self.accept_word("TYPE") {
+            return self.create_type();
+        }
         self.not_yet("CREATE")
     }
 
@@ -55,6 +57,9 @@ impl Parser<'_> {
             let change = self.table_change()?;
             return Ok(Statement::AlterTable(AlterTable { table, if_exists, change }));
         }
+        if self.accept_word("TYPE") {
+            return self.alter_type();
+        }
         self.not_yet("ALTER")
     }
 
@@ -68,6 +73,10 @@ impl Parser<'_> {
             let if_exists = self.if_exists()?;
             return Ok(Statement::DropTable { table: self.table_name()?, if_exists });
         }
+        if self.accept_word("TYPE") {
+            let if_exists = self.if_exists()?;
+            return Ok(Statement::DropType { name: self.table_name()?, if_exists });
+        }
         self.not_yet("DROP")
     }
 
@@ -79,7 +88,7 @@ impl Parser<'_> {
         }
     }
 
-    fn if_not_exists(&mut self) -> Parsed<bool> {
+    pub(super) fn if_not_exists(&mut self) -> Parsed<bool> {
         if !self.accept_word("IF") {
             return Ok(false);
         }
@@ -88,7 +97,7 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    fn if_exists(&mut self) -> Parsed<bool> {
+    pub(super) fn if_exists(&mut self) -> Parsed<bool> {
         if !self.accept_word("IF") {
             return Ok(false);
         }

@@ -160,6 +160,7 @@ fn table(keyspace: &str, name: &str, body: &str) -> Table {
         replication: Replication::Local,
         durable_writes: true,
         tables: Default::default(),
+        types: Default::default(),
     };
     let context = SchemaContext {
         new_table_id: fixed_id(keyspace, name),

@@ -138,6 +138,19 @@ fn schema_rows(name: &str, keyspace: &Keyspace, maker: &mut Maker<'_>) {
                 }
             }
         }
+        "types" => {
+            for user_type in keyspace.types.values() {
+                let list = |items: Vec<String>| Value::Sequence(items.into_iter().map(text).collect());
+                let names = user_type.fields.iter().map(|(name, _)| name.clone()).collect();
+                let types = user_type.fields.iter().map(|(_, field)| field.to_string()).collect();
+                maker.add(vec![
+                    ("keyspace_name", text(&user_type.keyspace)),
+                    ("type_name", text(&user_type.name)),
+                    ("field_names", list(names)),
+                    ("field_types", list(types)),
+                ]);
+            }
+        }
         // Of features that do not exist yet there is nothing to list.
         _ => {}
     }

@@ -131,6 +131,12 @@ impl World {
             SchemaEdit::DropTable { keyspace, name, .. } => {
                 Arc::make_mut(self.schema.keyspaces.get_mut(&keyspace).unwrap()).tables.remove(&name);
             }
+            SchemaEdit::PutType(user_type) => {
+                Arc::make_mut(self.schema.keyspaces.get_mut(&user_type.keyspace).unwrap()).put_type(user_type);
+            }
+            SchemaEdit::DropType { keyspace, name } => {
+                Arc::make_mut(self.schema.keyspaces.get_mut(&keyspace).unwrap()).types.remove(&name);
+            }
             SchemaEdit::None => {}
         }
     }

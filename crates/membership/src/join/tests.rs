@@ -49,6 +49,7 @@ fn metadata(joining: Option<MovementPhase>) -> ClusterMetadata {
         replication: Replication::Simple { factor: 3 },
         durable_writes: true,
         tables: BTreeMap::from([table("a", 1), table("b", 2)]),
+        types: BTreeMap::new(),
     };
     let schema = Schema { epoch: Epoch(2), keyspaces: BTreeMap::from([("ks".to_owned(), Arc::new(keyspace))]) };
     ClusterMetadata {

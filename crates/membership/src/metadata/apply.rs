@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use quorate_model::schema::{Keyspace, Schema, Table};
+use quorate_model::schema::{Keyspace, Schema, Table, UserType};
 use quorate_model::{ClusterId, Epoch, NodeId, TableId, Timestamp, Token};
 use quorate_ring::limits::TOKENS_PER_NODE_MAX;
 use quorate_ring::{Movement, MovementPhase, NodeEntry, NodeState, Topology};
@@ -65,6 +65,8 @@ impl ClusterMetadata {
             Change::PutTable(table) => self.put_table(epoch, table),
             Change::DropTable { keyspace, name } => self.drop_table(epoch, keyspace, name),
             Change::Truncate { table, up_to } => self.truncate(*table, *up_to),
+            Change::PutType(user_type) => self.put_type(epoch, user_type),
+            Change::DropType { keyspace, name } => self.drop_type(epoch, keyspace, name),
         }
     }
 
@@ -185,7 +187,8 @@ impl ClusterMetadata {
             return Err(Rejection::AlreadyMoving { node: movement.node() });
         }
         let tables = present.map(|present| present.tables.clone()).unwrap_or_default();
-        let keyspace = Arc::new(Keyspace { tables, ..keyspace.clone() });
+        let types = present.map(|present| present.types.clone()).unwrap_or_default();
+        let keyspace = Arc::new(Keyspace { tables, types, ..keyspace.clone() });
         self.schema_mut(epoch).keyspaces.insert(keyspace.name.clone(), keyspace);
         if moves_data {
             self.placement_epoch = epoch;
@@ -230,6 +233,35 @@ impl ClusterMetadata {
         self.truncations.remove(&table.id);
         if let Some(keyspace) = self.schema_mut(epoch).keyspaces.get_mut(keyspace) {
             Arc::make_mut(keyspace).tables.remove(name);
+        }
+        Ok(())
+    }
+
+    fn put_type(&mut self, epoch: Epoch, user_type: &UserType) -> Result<(), Rejection> {
+        check_name(&user_type.name)?;
+        if !self.schema.keyspaces.contains_key(&user_type.keyspace) {
+            return Err(Rejection::UnknownKeyspace { keyspace: user_type.keyspace.clone() });
+        }
+        if let Some(keyspace) = self.schema_mut(epoch).keyspaces.get_mut(&user_type.keyspace) {
+            Arc::make_mut(keyspace).put_type(user_type.clone());
+        }
+        Ok(())
+    }
+
+    fn drop_type(&mut self, epoch: Epoch, keyspace: &str, name: &str) -> Result<(), Rejection> {
+        let Some(present) = self.schema.keyspaces.get(keyspace) else {
+            return Err(Rejection::UnknownKeyspace { keyspace: keyspace.to_owned() });
+        };
+        let Some(user_type) = present.types.get(name) else {
+            return Err(Rejection::UnknownType { keyspace: keyspace.to_owned(), name: name.to_owned() });
+        };
+        let columns = present.tables.values().flat_map(|table| table.columns.iter().map(|column| &column.cql_type));
+        let fields = present.types.values().flat_map(|other| other.fields.iter().map(|(_, field)| field));
+        if columns.chain(fields).any(|cql_type| user_type.is_used_in(cql_type)) {
+            return Err(Rejection::TypeInUse { keyspace: keyspace.to_owned(), name: name.to_owned() });
+        }
+        if let Some(keyspace) = self.schema_mut(epoch).keyspaces.get_mut(keyspace) {
+            Arc::make_mut(keyspace).types.remove(name);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use quorate_model::schema::{Keyspace, Table};
+use quorate_model::schema::{Keyspace, Table, UserType};
 use quorate_model::{ClusterId, Epoch, NodeId, TableId, Timestamp};
 use quorate_ring::NodeEntry;
 
@@ -39,7 +39,8 @@ pub enum Change {
         /// The port of its gRPC front.
         grpc_port: u16,
     },
-    /// Creates a keyspace, or changes its options. Its tables stay as they are; those in the change do not count.
+    /// Creates a keyspace, or changes its options. Its tables and types stay as they are; those in the change do not
+    /// count.
     PutKeyspace(Keyspace),
     /// Drops a keyspace with its tables.
     DropKeyspace(String),
@@ -58,6 +59,15 @@ pub enum Change {
         table: TableId,
         /// The timestamp, inclusive.
         up_to: Timestamp,
+    },
+    /// Creates a user type, or changes the one with this name, and with it all columns that have it.
+    PutType(UserType),
+    /// Drops a user type that nothing uses.
+    DropType {
+        /// Its keyspace.
+        keyspace: String,
+        /// Its name.
+        name: String,
     },
 }
 
@@ -115,6 +125,10 @@ pub enum Rejection {
     BadMembers { max: usize },
     #[error("no keyspace '{keyspace}'")]
     UnknownKeyspace { keyspace: String },
+    #[error("no user type '{keyspace}.{name}'")]
+    UnknownType { keyspace: String, name: String },
+    #[error("the user type '{keyspace}.{name}' is in use")]
+    TypeInUse { keyspace: String, name: String },
     #[error("no such table")]
     UnknownTable,
     #[error("'{keyspace}.{table}' is another table with that name or identity")]

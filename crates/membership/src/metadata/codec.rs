@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quorate_model::schema::{Keyspace, Schema, Table};
+use quorate_model::schema::{Keyspace, Schema, Table, UserType};
 use quorate_model::wire::{Reader, Wire, WireError, Writer};
 use quorate_model::{ClusterId, Epoch, NodeId, TableId, Timestamp};
 use quorate_ring::{NodeEntry, Topology};
@@ -49,8 +49,8 @@ impl Wire for Change {
             }
             Self::PutKeyspace(keyspace) => {
                 out.u8(7);
-                // Tables have their own entries, so that an entry stays small.
-                Keyspace { tables: BTreeMap::new(), ..keyspace.clone() }.encode(out);
+                // Tables and types have their own entries, so that an entry stays small.
+                Keyspace { tables: BTreeMap::new(), types: BTreeMap::new(), ..keyspace.clone() }.encode(out);
             }
             Self::DropKeyspace(name) => {
                 out.u8(8);
@@ -69,6 +69,15 @@ impl Wire for Change {
                 out.u8(11);
                 out.raw(&table.0);
                 out.i64(up_to.0);
+            }
+            Self::PutType(user_type) => {
+                out.u8(12);
+                user_type.encode(out);
+            }
+            Self::DropType { keyspace, name } => {
+                out.u8(13);
+                out.string(keyspace);
+                out.string(name);
             }
         }
     }
@@ -96,6 +105,8 @@ impl Wire for Change {
             9 => Self::PutTable(Table::decode(input)?),
             10 => Self::DropTable { keyspace: input.string("keyspace")?, name: input.string("table")? },
             11 => Self::Truncate { table: TableId(input.id("table")?), up_to: Timestamp(input.i64("timestamp")?) },
+            12 => Self::PutType(UserType::decode(input)?),
+            13 => Self::DropType { keyspace: input.string("keyspace")?, name: input.string("user type")? },
             _ => return Err(input.error("change", "an unknown kind; the log was written by a later version")),
         })
     }

@@ -26,7 +26,7 @@ fn entry(id: u128, tokens: &[i64]) -> NodeEntry {
 
 fn keyspace(name: &str, factor: u32) -> Keyspace {
     let replication = Replication::Simple { factor };
-    Keyspace { name: name.to_owned(), replication, durable_writes: true, tables: BTreeMap::new() }
+    Keyspace { name: name.to_owned(), replication, durable_writes: true, tables: BTreeMap::new(), types: BTreeMap::new() }
 }
 
 fn table(keyspace: &str, name: &str, id: u128) -> Table {
@@ -216,6 +216,47 @@ fn schema_changes_keep_what_they_do_not_name() {
     assert!(metadata.truncations.is_empty());
     assert_eq!(apply(&mut metadata, vec![Change::DropKeyspace("ks".to_owned())]), [None]);
     assert!(metadata.schema.keyspaces.is_empty());
+}
+
+#[test]
+fn a_type_changes_with_all_that_uses_it_and_is_dropped_only_unused() {
+    let mut metadata = founded();
+    let user_type = |fields: &[&str]| quorate_model::schema::UserType {
+        keyspace: "ks".to_owned(),
+        name: "u".to_owned(),
+        fields: fields.iter().map(|name| (name.to_string(), CqlType::Int)).collect(),
+    };
+    let mut outer = user_type(&[]);
+    outer.name = "outer".to_owned();
+    outer.fields = vec![("inner".to_owned(), CqlType::List(user_type(&["a"]).cql_type(true).into(), true))];
+    let mut holder = table("ks", "t", 1);
+    holder.columns[0].cql_type = CqlType::Set(user_type(&["a"]).cql_type(true).into(), false);
+    let drop = |name: &str| Change::DropType { keyspace: "ks".to_owned(), name: name.to_owned() };
+    let in_use = Some(Rejection::TypeInUse { keyspace: "ks".to_owned(), name: "u".to_owned() });
+    let unknown = Some(Rejection::UnknownKeyspace { keyspace: "ks".to_owned() });
+    let rejected = apply(
+        &mut metadata,
+        vec![
+            Change::PutType(user_type(&["a"])),
+            Change::PutKeyspace(keyspace("ks", 1)),
+            Change::PutType(user_type(&["a"])),
+            Change::PutType(outer),
+            Change::PutTable(holder),
+            drop("u"),
+            Change::PutType(user_type(&["a", "b"])),
+            Change::PutKeyspace(keyspace("ks", 3)),
+            drop("nope"),
+        ],
+    );
+    let no_type = Some(Rejection::UnknownType { keyspace: "ks".to_owned(), name: "nope".to_owned() });
+    assert_eq!(rejected, [unknown, None, None, None, None, in_use, None, None, no_type]);
+    let schema = metadata.schema.keyspaces["ks"].clone();
+    let renewed = user_type(&["a", "b"]).cql_type(true);
+    assert_eq!(schema.tables["t"].columns[0].cql_type, CqlType::Set(renewed.clone().into(), false));
+    assert_eq!(schema.types["outer"].fields[0].1, CqlType::List(renewed.into(), true));
+    let drop_table = Change::DropTable { keyspace: "ks".to_owned(), name: "t".to_owned() };
+    assert_eq!(apply(&mut metadata, vec![drop_table, drop("outer"), drop("u")]), [None, None, None]);
+    assert!(metadata.schema.keyspaces["ks"].types.is_empty());
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn keyspace(name: &str) -> Change {
         replication: Replication::Simple { factor: 3 },
         durable_writes: true,
         tables: BTreeMap::new(),
+        types: BTreeMap::new(),
     })
 }
 

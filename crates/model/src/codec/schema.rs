@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{decode_items, decode_map, decode_option, encode_items, encode_map, encode_option, u32_varint};
 use crate::ids::{ColumnId, Epoch, TableId};
 use crate::limits;
-use crate::schema::{Column, ColumnKind, Keyspace, Replication, Schema, Table, TableOptions};
+use crate::schema::{Column, ColumnKind, Keyspace, Replication, Schema, Table, TableOptions, UserType};
 use crate::types::CqlType;
 use crate::wire::{Reader, Wire, WireError, Writer};
 
@@ -280,12 +280,32 @@ impl Wire for Replication {
     }
 }
 
+impl Wire for UserType {
+    fn encode(&self, out: &mut Writer) {
+        out.string(&self.keyspace);
+        out.string(&self.name);
+        encode_items(self.fields.iter(), out, |(name, field), out| {
+            out.string(name);
+            field.encode(out);
+        });
+    }
+
+    fn decode(input: &mut Reader) -> Result<Self, WireError> {
+        Ok(Self {
+            keyspace: input.string("user type")?,
+            name: input.string("user type")?,
+            fields: decode_items(input, 2, "user type", |input| Ok((input.string("field")?, CqlType::decode(input)?)))?,
+        })
+    }
+}
+
 impl Wire for Keyspace {
     fn encode(&self, out: &mut Writer) {
         out.string(&self.name);
         self.replication.encode(out);
         out.bool(self.durable_writes);
         encode_items(self.tables.values(), out, |table, out| table.encode(out));
+        encode_items(self.types.values(), out, |user_type, out| user_type.encode(out));
     }
 
     fn decode(input: &mut Reader) -> Result<Self, WireError> {
@@ -297,7 +317,12 @@ impl Wire for Keyspace {
             return Err(input.error("tables", "names out of order"));
         }
         let tables = tables.into_iter().map(|table| (table.name.clone(), Arc::new(table))).collect();
-        Ok(Self { name, replication, durable_writes, tables })
+        let types = decode_items(input, 3, "user types", UserType::decode)?;
+        if !types.is_sorted_by(|left, right| left.name < right.name) {
+            return Err(input.error("user types", "names out of order"));
+        }
+        let types = types.into_iter().map(|found| (found.name.clone(), Arc::new(found))).collect();
+        Ok(Self { name, replication, durable_writes, tables, types })
     }
 }
 

@@ -71,6 +71,7 @@ impl Control {
 
     pub(super) fn drive_changes(&mut self, step: &mut Step<'_>) {
         self.finish_agreements(step);
+        self.expire_changes(step);
         while self.changes.proposal.is_none() && !self.changes.waiting.is_empty() {
             if !self.propose_first(step) {
                 break;
@@ -78,11 +79,23 @@ impl Control {
         }
     }
 
+    /// Answers those that were not proposed before their time was up; the one being proposed has its own end.
+    fn expire_changes(&mut self, step: &mut Step<'_>) {
+        let begun = usize::from(self.changes.proposal.is_some()).min(self.changes.waiting.len());
+        let queued = self.changes.waiting.split_off(begun);
+        let (expired, waiting): (VecDeque<_>, VecDeque<_>) =
+            queued.into_iter().partition(|waiting| waiting.deadline <= step.now.mono);
+        self.changes.waiting.extend(waiting);
+        for Waiting { worker, op, warnings, .. } in expired {
+            self.to_worker(step, worker, Message::Done { op, result: Err(waited_too_long()), warnings });
+        }
+    }
+
     /// Proposes the first change. False if it must be tried again later.
     fn propose_first(&mut self, step: &mut Step<'_>) -> bool {
         let Some(first) = self.changes.waiting.front() else { return false };
         if first.deadline <= step.now.mono {
-            self.answer_first(step, Err(RequestError::Overloaded("the schema change waited too long".to_owned())));
+            self.answer_first(step, Err(waited_too_long()));
             return true;
         }
         let (change, answer, warnings) = match self.plan_change(step, first.change.clone()) {
@@ -152,6 +165,8 @@ impl Control {
                     SchemaEdit::DropKeyspace(name) => Some(Change::DropKeyspace(name)),
                     SchemaEdit::PutTable(table) => Some(Change::PutTable(table)),
                     SchemaEdit::DropTable { keyspace, name, .. } => Some(Change::DropTable { keyspace, name }),
+                    SchemaEdit::PutType(user_type) => Some(Change::PutType(user_type)),
+                    SchemaEdit::DropType { keyspace, name } => Some(Change::DropType { keyspace, name }),
                 };
                 let answer = planned.change.map_or(Answer::Void, Answer::SchemaChange);
                 Ok((change, answer, planned.warnings))
@@ -227,4 +242,8 @@ impl Control {
             self.to_worker(step, agreeing.worker, message);
         }
     }
+}
+
+fn waited_too_long() -> RequestError {
+    RequestError::Overloaded("the schema change waited too long".to_owned())
 }
