@@ -208,6 +208,16 @@ impl History {
         }
     }
 
+    /// What a medium lost for good may have been all that there was of a write acknowledged at ONE: such writes prove
+    /// nothing then.
+    pub fn distrust_one(&mut self) {
+        for record in &mut self.records {
+            if matches!(record.body, Body::Write { level: Level::One, .. }) && record.fate == Fate::Acked {
+                record.fate = Fate::Unknown;
+            }
+        }
+    }
+
     /// All writes of all cells, each cell's in order of their timestamps: (timestamp, operation, effect).
     pub fn effects_by_cell(&self) -> BTreeMap<CellId, Vec<(i64, usize, Effect)>> {
         let mut cells: BTreeMap<CellId, Vec<(i64, usize, Effect)>> = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Operations of the clients in a run, unless told otherwise.
-pub const STEPS_DEFAULT: u64 = 600;
+pub const STEPS_DEFAULT: u64 = 3_000;
 /// Events after which a run is held to be going round in circles.
 pub const EVENTS_MAX: u64 = 4_000_000;
 /// Violations after which a run ends: the first tells most.

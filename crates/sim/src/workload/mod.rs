@@ -48,7 +48,10 @@ pub enum Intent {
         pk: u16,
     },
     /// A read of the whole table that is truncated.
-    ReadShort,
+    ReadShort {
+        /// At which level.
+        level: Level,
+    },
     /// TRUNCATE of that table.
     Truncate,
     /// A change of the schema.
@@ -144,7 +147,7 @@ impl Mix {
         if random.chance(self.short, 100) {
             return match random.below(12) {
                 0 => Intent::Truncate,
-                1..5 => Intent::ReadShort,
+                1..5 => Intent::ReadShort { level: Level::Quorum },
                 _ => Intent::WriteShort { pk: random.below(8) as u16 },
             };
         }

@@ -54,9 +54,9 @@ pub fn build(intent: &Intent, operation: usize, timestamp: i64, prepared: Option
             let effects = BTreeMap::from([(cell, Effect::Put)]);
             (Statement { text, values }, Body::Write { timestamp, level: Level::Quorum, effects })
         }
-        Intent::ReadShort => {
+        Intent::ReadShort { level } => {
             let text = "SELECT pk, a FROM sim.short".to_owned();
-            let body = Body::Read { level: Level::Quorum, seen: Vec::new(), rows: Vec::new(), single: false };
+            let body = Body::Read { level: *level, seen: Vec::new(), rows: Vec::new(), single: false };
             (Statement { text, values: Vec::new() }, body)
         }
         Intent::Truncate => {
@@ -81,7 +81,7 @@ pub fn build(intent: &Intent, operation: usize, timestamp: i64, prepared: Option
 
 fn level_of(intent: &Intent) -> Level {
     match intent {
-        Intent::Write { level, .. } | Intent::Read { level, .. } => *level,
+        Intent::Write { level, .. } | Intent::Read { level, .. } | Intent::ReadShort { level } => *level,
         _ => Level::Quorum,
     }
 }

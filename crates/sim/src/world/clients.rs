@@ -402,7 +402,7 @@ impl World {
         };
         let scan = |page_size| Intent::Read { shape: ReadShape::Scan, level, page_size };
         let mut questions: Vec<Intent> = (0..self.knobs.mix.partitions).map(partition).collect();
-        questions.extend([scan(None), scan(Some(3)), Intent::ReadShort]);
+        questions.extend([scan(None), scan(Some(3)), Intent::ReadShort { level }]);
         questions
     }
 }

@@ -63,7 +63,7 @@ impl World {
                 let busy = self.clients.all.iter().any(|client| client.busy.is_some());
                 (self.clients.invoked >= self.steps && !busy).then_some(Phase::Heal)
             }
-            Phase::Heal => (self.all_serve() && self.all_reach_all()).then_some(Phase::Probe),
+            Phase::Heal => (self.all_serve() && self.all_reach_all() && self.all_whole()).then_some(Phase::Probe),
             Phase::Probe => asked.then_some(Phase::Hints),
             Phase::Hints => (self.hints_waiting() == 0).then_some(Phase::Questions),
             Phase::Questions => asked.then_some(Phase::Finished),
@@ -89,18 +89,18 @@ impl World {
             Phase::Heal => {
                 self.heal();
                 // Everybody is there at the end.
-                self.director.join_at = 0;
                 while self.director.joined < self.knobs.joins {
+                    self.director.join_at = 0;
                     self.start_joins();
                 }
             }
             Phase::Probe => {
                 let pks = 0..self.knobs.mix.partitions;
-                let level = self.strongest();
+                let level = Level::All;
                 self.assign(pks.map(|pk| Intent::Write { shape: WriteShape::Static { pk }, level }));
             }
             Phase::Questions => {
-                let questions = self.last_questions(self.strongest());
+                let questions = self.last_questions(Level::All);
                 self.clients.all[0].done.clear();
                 self.assign(questions);
             }
@@ -109,16 +109,11 @@ impl World {
         }
     }
 
-    /// ALL, unless a node has lost what rotted.
-    fn strongest(&self) -> Level {
-        if self.faults.rotten.is_some() { Level::Quorum } else { Level::All }
-    }
-
     /// Complains if a phase that must end does not.
     fn watch(&mut self) {
         let (limit, what) = match self.director.phase {
             Phase::Boot => (BOOT_MAX, "the first nodes do not serve"),
-            Phase::Heal => (HEAL_MAX, "the healed nodes do not serve, or do not reach each other"),
+            Phase::Heal => (HEAL_MAX, "the healed nodes do not serve, do not reach each other, or are not rebuilt"),
             Phase::Hints => (HEAL_MAX, "hints are not delivered"),
             _ => return,
         };
@@ -144,11 +139,13 @@ impl World {
             .collect();
         let movement = &snapshot.metadata.topology.movement;
         format!(
-            "node {node} {:?} epoch {} reaches {} hints [{}] movement {movement:?}",
+            "node {node} {:?} epoch {} reaches {} hints [{}] movement {movement:?} lost {:?} {:?}",
             running.shared.phase(),
             snapshot.epoch().0,
             reachable.join(","),
-            hints.join(", ")
+            hints.join(", "),
+            running.shared.storage().lost_ranges(),
+            running.shared.storage().log_damage()
         )
     }
 
@@ -175,6 +172,14 @@ impl World {
             .map(|running| running.shared.snapshot().epoch().0)
             .collect();
         epochs.len() == count && epochs.windows(2).all(|pair| pair[0] == pair[1])
+    }
+
+    /// Whether what rotted has been rebuilt.
+    fn all_whole(&self) -> bool {
+        let running = self.nodes.iter().filter_map(|node| node.running.as_ref());
+        running.map(|running| running.shared.storage()).all(|storage| {
+            storage.lost_ranges().is_empty() && storage.log_damage().is_empty()
+        })
     }
 
     fn hints_waiting(&self) -> u64 {
@@ -213,7 +218,7 @@ impl World {
         {
             self.blame(violation.checker, violation.text);
         }
-        if self.faults.rotten.is_none() && self.judged.violations.is_empty() {
+        if self.judged.violations.is_empty() {
             self.compare_replicas();
         }
     }

@@ -7,8 +7,8 @@ use crate::knobs::{FaultKind, Knobs};
 
 /// How long a fault lasts, on average.
 const LASTS_NS: u64 = 900_000_000;
-/// What SSTables are called.
-const SSTABLE: &str = ".sst";
+/// What rots: SSTables, and the commit log.
+const ROTTING: [&str; 3] = [".sst", ".sst", "commit_log/"];
 
 /// A fault with what ends it.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub(super) enum ActiveFault {
     /// This node's disk fails, is full or is slow.
     Disk(usize),
     /// This node's wall clock is off.
-    Clock(usize, i64),
+    Clock(usize),
 }
 
 impl World {
@@ -90,7 +90,9 @@ impl World {
                 self.nodes[node].disk.fail_next_sync(pattern);
             }
             FaultKind::DiskErrors | FaultKind::FullDisk | FaultKind::SlowDisk => self.spoil_disk(node, kind),
-            FaultKind::Rot => self.rot(node),
+            FaultKind::Rot if self.knobs.factor >= 3 => self.rot(node),
+            // Of fewer copies there is none to rebuild from that must have it.
+            FaultKind::Rot => {}
         }
     }
 
@@ -110,14 +112,13 @@ impl World {
 
     fn jump_clock(&mut self, node: usize) {
         let far = self.knobs.jump_us.unsigned_abs();
-        let was = self.nodes[node].clock.skew_us;
+        let usual = self.nodes[node].usual_skew_us;
         let jump = self.random.between(0, 2 * far) as i64 - far as i64;
-        self.nodes[node].clock.skew_us = was.saturating_add(jump);
-        let off = was.saturating_add(jump).saturating_abs().saturating_add(1_000_000);
+        self.nodes[node].clock.skew_us = usual.saturating_add(jump);
+        let off = usual.saturating_add(jump).saturating_abs().saturating_add(1_000_000);
         let history = &mut self.clients.history;
         history.skew_us_max = history.skew_us_max.max(off);
-        // What an earlier jump will be taken back to is what counts as right.
-        self.begin(ActiveFault::Clock(node, was));
+        self.begin(ActiveFault::Clock(node));
     }
 
     fn spoil_disk(&mut self, node: usize, kind: FaultKind) {
@@ -144,13 +145,14 @@ impl World {
         self.begin(ActiveFault::Disk(node));
     }
 
-    /// Flips bits in one node's SSTables. Always the same node's: of three copies two stay sound.
+    /// Flips bits on one node's disk. Always the same node's: of three copies two stay sound.
     fn rot(&mut self, node: usize) {
         let rotten = *self.faults.rotten.get_or_insert(node);
         let sim = &mut self.nodes[rotten];
         sim.excuse = Some("rot of an SSTable");
         for _ in 0..self.random.between(1, 3) {
-            if let Some((path, offset)) = sim.disk.rot(SSTABLE) {
+            let what = self.random.pick(&ROTTING).copied().unwrap_or_default();
+            if let Some((path, offset)) = sim.disk.rot(what) {
                 self.trace.note(self.now, rotten, "rot", format!("{path} at {offset}").as_bytes());
             }
         }
@@ -189,7 +191,7 @@ impl World {
                 }
             }
             ActiveFault::Disk(node) => self.mend_disk(node),
-            ActiveFault::Clock(node, skew_us) => self.nodes[node].clock.skew_us = skew_us,
+            ActiveFault::Clock(node) => self.nodes[node].clock.skew_us = self.nodes[node].usual_skew_us,
         }
     }
 
@@ -213,6 +215,11 @@ impl World {
         for node in 0..self.nodes.len() {
             self.mend_disk(node);
             self.nodes[node].disk.crash_never();
+            self.nodes[node].disk.fail_no_sync();
+            // A node whose disk failed is restarted, as its operator would: part of it may have stopped for good.
+            if self.nodes[node].excuse.is_some() && self.nodes[node].running.is_some() {
+                self.crash(node, false);
+            }
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct SimNode {
     pub disk: Arc<SimDisk>,
     pub disk_options: SimDiskOptions,
     pub clock: NodeClock,
+    /// Where the wall clock stands when it has not jumped.
+    pub usual_skew_us: i64,
     pub random: Random,
     /// Counts processes: what was meant for an earlier one is lost.
     pub life: u64,
@@ -121,6 +123,7 @@ impl SimNode {
             config,
             disk: SimDisk::new(random.next_u64(), disk_options.clone()),
             disk_options,
+            usual_skew_us: clock.skew_us,
             clock,
             random,
             life: 0,

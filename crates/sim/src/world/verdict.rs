@@ -56,6 +56,9 @@ impl World {
     }
 
     pub(super) fn report(mut self, seed: u64) -> Report {
+        if self.faults.rotten.is_some() {
+            self.clients.history.distrust_one();
+        }
         let history = &self.clients.history;
         self.judged.violations.extend(checkers::judge(history));
         let mut report = Report {
