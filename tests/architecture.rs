@@ -19,7 +19,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("storage", &["model", "env"]),
     ("node", &["model", "env", "ring", "membership", "coordinator", "cql", "storage"]),
     ("os", &["env"]),
-    ("server", &["model", "env", "ring", "membership", "coordinator", "cql", "proto", "storage", "node", "os"]),
+    ("server", &["model", "env", "ring", "membership", "coordinator", "cql", "cql-wire", "proto", "storage", "node", "os"]),
     ("sim", &["model", "env", "ring", "membership", "coordinator", "cql", "storage", "node"]),
     ("client", &["model", "ring", "proto"]),
     ("shell", &["client", "cql", "model"]),

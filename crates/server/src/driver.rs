@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quorate_env::{Instant, Now};
 use quorate_model::{ClusterId, NodeId};
 use quorate_node::metrics::Sample;
-use quorate_node::{Control, Input, Node, NodeConfig, NodePhase, Output, Shared, Timing, Worker};
+use quorate_node::{Control, Input, Node, NodeConfig, NodePhase, Output, Shared, Snapshot, Timing, Worker};
 use quorate_os::{Clock, DataDirLock, RealDisk, SledStore, entropy_seed};
 use quorate_storage::StorageOptions;
 
@@ -33,6 +33,16 @@ pub trait NodeView: Send + Sync {
     fn cluster_id(&self) -> Option<ClusterId>;
     /// Its numbers, for the metrics page.
     fn samples(&self) -> Vec<Sample>;
+
+    /// Schema, ring and liveness as they are now, for whoever shows them.
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        None
+    }
+
+    /// Grows with every new snapshot.
+    fn snapshot_version(&self) -> u64 {
+        0
+    }
 
     /// Whether it belongs to a cluster.
     fn has_joined(&self) -> bool {
@@ -153,5 +163,13 @@ impl NodeView for SharedView {
 
     fn samples(&self) -> Vec<Sample> {
         self.0.samples()
+    }
+
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        Some(self.0.snapshot())
+    }
+
+    fn snapshot_version(&self) -> u64 {
+        self.0.version()
     }
 }

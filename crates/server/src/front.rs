@@ -1,6 +1,7 @@
-//! The gRPC front: it translates requests and answers and decides nothing.
+//! The fronts, gRPC and CQL: they translate requests and answers and decide nothing.
 
 mod admin;
+mod cql;
 mod grpc;
 mod metadata_ids;
 mod pages;
@@ -22,6 +23,7 @@ use crate::metrics::{Kind, Metrics};
 use crate::shared::Shared;
 
 pub(crate) use admin::AdminService;
+pub(crate) use cql::{PreparedMetadata, serve as serve_cql};
 pub(crate) use grpc::QuorateService;
 
 /// The generated stubs.
@@ -45,6 +47,8 @@ pub(crate) enum AnswerTo {
     Call(oneshot::Sender<ClientResponse>),
     /// To an item of a stream.
     Stream(stream::StreamItem),
+    /// To a driver's connection.
+    Cql(cql::CqlItem),
 }
 
 impl Waiting {
@@ -60,6 +64,7 @@ impl Waiting {
             // Whoever called may be gone; that is no error.
             AnswerTo::Call(sender) => drop(sender.send(response)),
             AnswerTo::Stream(item) => item.answer(&response),
+            AnswerTo::Cql(item) => item.answer(response),
         }
     }
 }

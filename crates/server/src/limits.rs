@@ -40,6 +40,20 @@ pub const HTTP_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HTTP_CONNECTIONS_MAX: usize = 64;
 /// Time for a stop: requests in flight end, memtables are flushed.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(9);
+/// Connections of CQL drivers at once on one worker; further ones are closed.
+pub const CQL_CONNECTIONS_MAX: usize = 4_096;
+/// Requests in flight on one CQL connection before it is read no further, or they are refused, as its client wants it.
+pub const CQL_REQUESTS_MAX: usize = 1_024;
+/// Bytes of answers and events queued for one CQL connection before it is read no further.
+pub const CQL_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Greatest request of a CQL driver; a greater one is refused, and the connection lives.
+pub const CQL_REQUEST_BYTES_MAX: u32 = quorate_cql_wire::limits::REQUEST_BODY_BYTES_MAX;
+/// Bytes read from a CQL connection at once, at least.
+pub const CQL_READ_BYTES: usize = 16 * 1024;
+/// Time for a CQL connection to start.
+pub const CQL_START_TIMEOUT: Duration = Duration::from_secs(10);
+/// Statements whose columns are remembered for clients of protocol v3 and v4.
+pub const CQL_STATEMENTS_MAX: usize = 100_000;
 /// Inputs a thread handles before it looks at its sockets again.
 pub const INPUTS_A_TURN: usize = 512;
 /// Most worker threads.

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::committer::Committer;
 use crate::driver::NodeView;
+use crate::front::PreparedMetadata;
 use crate::jobs::JobPool;
 use crate::mailbox::{Mail, Mailbox};
 use crate::metrics::Metrics;
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) view: Arc<dyn NodeView>,
     pub(crate) metrics: Metrics,
     pub(crate) stopping: Stopping,
+    pub(crate) prepared_metadata: PreparedMetadata,
 }
 
 impl Shared {

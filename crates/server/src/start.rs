@@ -14,6 +14,7 @@ use crate::committer::Committer;
 use crate::config::Config;
 use crate::driver::{Opened, Phase};
 use crate::error::ServerError;
+use crate::front::PreparedMetadata;
 use crate::jobs::JobPool;
 use crate::limits::STOP_TIMEOUT;
 use crate::listen::listen;
@@ -73,6 +74,7 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let network = &config.network;
         let workers = usize::from(config.threads.workers).max(1);
+        let cql = listen("CQL", network.at(network.cql_port), workers)?;
         let grpc = listen("gRPC", network.at(network.grpc_port), workers)?;
         let internode = listen("internode", network.at(network.internode_port), workers)?;
         let http = listen("HTTP", network.at(network.http_port), 1)?;
@@ -80,7 +82,8 @@ impl Server {
         let opened = open(clock)?;
         let shared = share(config, &opened.view, opened.node_id, opened.sync_log, opened.workers.len())?;
         let mut threads = vec![threads::start(MachineId::CONTROL, opened.control, clock, Arc::clone(&shared), None)?];
-        let sockets = grpc.into_iter().zip(internode).map(|(grpc, internode)| Listeners { grpc, internode });
+        let sockets = grpc.into_iter().zip(internode).zip(cql);
+        let sockets = sockets.map(|((grpc, internode), cql)| Listeners { grpc, internode, cql });
         for ((index, machine), listeners) in (0u16..).zip(opened.workers).zip(sockets) {
             let id = MachineId::worker(index);
             threads.push(threads::start(id, machine, clock, Arc::clone(&shared), Some(listeners))?);
@@ -240,5 +243,6 @@ fn share(
         view: Arc::clone(view),
         metrics,
         stopping: Stopping::default(),
+        prepared_metadata: PreparedMetadata::default(),
     }))
 }

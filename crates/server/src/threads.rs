@@ -27,6 +27,7 @@ use crate::transport::stub::internode_server::InternodeServer;
 pub(crate) struct Listeners {
     pub(crate) grpc: TcpListener,
     pub(crate) internode: TcpListener,
+    pub(crate) cql: TcpListener,
 }
 
 /// Starts a thread for a machine. It ends when its mailbox says so; a worker has listeners, control has none.
@@ -71,6 +72,7 @@ async fn run(
         closers.push(serve("internode", internode, listeners.internode, &shared));
         let clients = client_services(&shared, clock);
         closers.push(serve("gRPC", clients, listeners.grpc, &shared));
+        closers.push(crate::front::serve_cql(listeners.cql, &shared, clock));
     }
     let ticker = tokio::spawn(host::tick());
     // The machine may want to act at once: its first deadline is set by its first step.
