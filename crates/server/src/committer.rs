@@ -29,6 +29,9 @@ struct State {
 /// Stands for 'everything, also what is appended later', for modes in which writes do not wait.
 const NEVER_WAIT: LogPosition = LogPosition { segment: u64::MAX, offset: u64::MAX };
 
+/// What is not synced waits in the log's bounded buffer; a longer time than this would fill it.
+const PERIOD_MAX: Duration = Duration::from_secs(1);
+
 impl Committer {
     /// Starts the thread. Every sync is told to all of these mailboxes.
     pub(crate) fn start(
@@ -43,8 +46,10 @@ impl Committer {
             .name("committer".to_owned())
             .spawn(move || match mode {
                 CommitLogMode::Group | CommitLogMode::Batch => thread.run(&sync, &workers),
-                CommitLogMode::Periodic => thread.run_periodically(period, &sync, &workers),
-                CommitLogMode::Unsynced => tell(&workers, &Ok(NEVER_WAIT)),
+                // Unsynced too, or the log's buffer would fill up and refuse everything.
+                CommitLogMode::Periodic | CommitLogMode::Unsynced => {
+                    thread.run_periodically(period.min(PERIOD_MAX), &sync, &workers);
+                }
             })
             .map_err(|source| ServerError::System { action: "start the committer thread", source })?;
         Ok(committer)
@@ -84,7 +89,7 @@ impl Committer {
             drop(state);
             let result = sync();
             tell(workers, &result);
-            if result.is_err() {
+            if result.is_err_and(|error| is_final(&error)) {
                 return;
             }
         }
@@ -101,8 +106,11 @@ impl Committer {
             let stopped = state.stopped;
             drop(state);
             if let Err(error) = sync() {
+                let ends = is_final(&error);
                 tell(workers, &Err(error));
-                return;
+                if ends {
+                    return;
+                }
             }
             if stopped {
                 return;
@@ -111,8 +119,64 @@ impl Committer {
     }
 }
 
+/// Whether the log takes nothing more. Room that is missing for its next segment may be there later.
+fn is_final(error: &StorageError) -> bool {
+    !matches!(error, StorageError::NoSpace(_) | StorageError::Overloaded { .. })
+}
+
 fn tell(workers: &[Arc<Mailbox>], result: &Result<LogPosition, StorageError>) {
     for worker in workers {
         worker.send(Mail::Input(Input::LogSynced(result.clone())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A committer whose syncs end as told, and a signal for each of them.
+    fn start(
+        mode: CommitLogMode,
+        mut results: Vec<Result<LogPosition, StorageError>>,
+    ) -> (Arc<Committer>, Receiver<()>) {
+        results.reverse();
+        let results = Mutex::new(results);
+        let (sender, syncs) = channel();
+        let sync = move || {
+            let next = results.lock().unwrap().pop().unwrap_or(Ok(LogPosition::default()));
+            sender.send(()).unwrap();
+            next
+        };
+        let mailbox = Arc::new(Mailbox::default());
+        (Committer::start(mode, Duration::from_millis(1), Box::new(sync), vec![mailbox]).unwrap(), syncs)
+    }
+
+    #[test]
+    fn missing_room_ends_when_there_is_room() {
+        let full = || Err(StorageError::NoSpace("full".to_owned()));
+        let (committer, syncs) = start(CommitLogMode::Group, vec![full(), full(), Ok(LogPosition::default())]);
+        for _ in 0..3 {
+            committer.request();
+            syncs.recv_timeout(LIMIT).expect("the committer goes on after a full disk");
+        }
+        committer.stop();
+        let (committer, syncs) = start(CommitLogMode::Periodic, vec![full(), full(), Ok(LogPosition::default())]);
+        for _ in 0..3 {
+            syncs.recv_timeout(LIMIT).expect("the committer goes on after a full disk");
+        }
+        committer.stop();
+    }
+
+    #[test]
+    fn a_log_that_failed_is_not_synced_again() {
+        let (committer, syncs) = start(CommitLogMode::Group, vec![Err(StorageError::Poisoned("bad".to_owned()))]);
+        committer.request();
+        syncs.recv_timeout(LIMIT).unwrap();
+        committer.request();
+        assert!(syncs.recv_timeout(Duration::from_millis(100)).is_err());
     }
 }
