@@ -4,7 +4,7 @@ mod apply;
 mod change;
 mod codec;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quorate_model::schema::Schema;
@@ -30,6 +30,8 @@ pub struct ClusterMetadata {
     pub members: Vec<NodeId>,
     /// For each truncated table, the timestamp up to which everything is gone.
     pub truncations: BTreeMap<TableId, Timestamp>,
+    /// Identities that no table can have any more: their tables were dropped, and late writes to them vanish.
+    pub dropped: BTreeSet<TableId>,
     /// The epoch of the last change of who keeps what: a replica refuses requests planned before it.
     pub placement_epoch: Epoch,
 }

@@ -203,6 +203,7 @@ impl ClusterMetadata {
         if let Some(keyspace) = self.schema_mut(epoch).keyspaces.remove(name) {
             for table in keyspace.tables.values() {
                 self.truncations.remove(&table.id);
+                self.dropped.insert(table.id);
             }
         }
         Ok(())
@@ -212,6 +213,9 @@ impl ClusterMetadata {
         let Some(keyspace) = self.schema.keyspaces.get(&table.keyspace) else {
             return Err(Rejection::UnknownKeyspace { keyspace: table.keyspace.clone() });
         };
+        if self.dropped.contains(&table.id) {
+            return Err(Rejection::TableDropped { table: table.id });
+        }
         let same_name = keyspace.tables.get(&table.name);
         let same_id = self.table_name(table.id);
         let conflict = same_name.is_some_and(|present| present.id != table.id)
@@ -231,6 +235,7 @@ impl ClusterMetadata {
         };
         let Some(table) = present.tables.get(name) else { return Err(Rejection::UnknownTable) };
         self.truncations.remove(&table.id);
+        self.dropped.insert(table.id);
         if let Some(keyspace) = self.schema_mut(epoch).keyspaces.get_mut(keyspace) {
             Arc::make_mut(keyspace).tables.remove(name);
         }

@@ -133,4 +133,6 @@ pub enum Rejection {
     UnknownTable,
     #[error("'{keyspace}.{table}' is another table with that name or identity")]
     TableConflict { keyspace: String, table: String },
+    #[error("the identity {table} was that of a table that was dropped; no other can have it")]
+    TableDropped { table: TableId },
 }

@@ -1,7 +1,7 @@
 //! Binary forms of changes, entries and of the whole state. A new kind of change gets a new number; numbers and forms
 //! are never reused, for logs live as long as clusters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quorate_model::schema::{Keyspace, Schema, Table, UserType};
@@ -165,6 +165,8 @@ impl Wire for ClusterMetadata {
             out.raw(&table.0);
             out.i64(up_to.0);
         }
+        out.varint(self.dropped.len() as u64);
+        self.dropped.iter().for_each(|table| out.raw(&table.0));
         out.varint(self.placement_epoch.0);
     }
 
@@ -180,7 +182,11 @@ impl Wire for ClusterMetadata {
             let table = TableId(input.id("table")?);
             truncations.insert(table, Timestamp(input.i64("timestamp")?));
         }
+        let mut dropped = BTreeSet::new();
+        for _ in 0..input.count(16, "dropped tables")? {
+            dropped.insert(TableId(input.id("table")?));
+        }
         let placement_epoch = Epoch(input.varint("placement epoch")?);
-        Ok(Self { cluster, name, epoch, schema, topology, members, truncations, placement_epoch })
+        Ok(Self { cluster, name, epoch, schema, topology, members, truncations, dropped, placement_epoch })
     }
 }

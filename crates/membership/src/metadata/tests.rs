@@ -26,7 +26,13 @@ fn entry(id: u128, tokens: &[i64]) -> NodeEntry {
 
 fn keyspace(name: &str, factor: u32) -> Keyspace {
     let replication = Replication::Simple { factor };
-    Keyspace { name: name.to_owned(), replication, durable_writes: true, tables: BTreeMap::new(), types: BTreeMap::new() }
+    Keyspace {
+        name: name.to_owned(),
+        replication,
+        durable_writes: true,
+        tables: BTreeMap::new(),
+        types: BTreeMap::new(),
+    }
 }
 
 fn table(keyspace: &str, name: &str, id: u128) -> Table {
