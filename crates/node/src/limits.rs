@@ -14,6 +14,8 @@ pub const FILTER_ROWS_MIN: u32 = 512;
 pub const UNPAGED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Statements of one batch.
 pub const BATCH_STATEMENTS_MAX: usize = 65_535;
+/// Bytes of one partition's mutation; less if the commit log's segments are small.
+pub const MUTATION_BYTES_MAX: usize = 15 * 1024 * 1024;
 /// Bytes of all mutations of one batch.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Partitions of one read (`IN` on the partition key).

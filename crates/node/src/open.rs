@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use quorate_coordinator::clock::ahead_by_us;
 use quorate_env::{Disk, DiskError, Now, Random, SystemStore};
 use quorate_membership::MetadataLog;
 use quorate_membership::metadata_log::{LogConfig, OpenError, STORE_PREFIX};
@@ -86,9 +87,15 @@ impl Node {
         for (table, up_to) in metadata.truncations.iter().filter(|(table, _)| known.contains_key(table)) {
             storage.truncate(*table, *up_to)?;
         }
-        let workers = config.workers;
+        let (workers, skew_max) = (config.workers, config.clock_skew_max);
         let snapshot = Snapshot::new(metadata, id, BTreeSet::from([id]));
         let shared = Arc::new(Shared::new(id, config, Arc::new(storage), snapshot));
+        // A clock that forgot what it has stamped would let a later write lose to an earlier one. What is too far ahead
+        // was not accepted by this clock, and would have everything refused.
+        let stored = report.timestamp_max.filter(|stored| ahead_by_us(*stored, now.wall, skew_max).is_none());
+        if let Some(stored) = stored {
+            shared.clock.observe(stored);
+        }
         let workers = (0..workers).map(|index| Worker::new(index, Arc::clone(&shared), random.fork())).collect();
         let control = Control::new(Arc::clone(&shared), store, log, generation, random.fork(), now);
         Ok(Self { control, workers, shared, report })

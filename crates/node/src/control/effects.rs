@@ -113,7 +113,8 @@ pub(crate) fn tables(metadata: &ClusterMetadata) -> BTreeMap<TableId, Arc<Table>
     keyspaces.flat_map(|keyspace| keyspace.tables.values().map(|table| (table.id, Arc::clone(table)))).collect()
 }
 
-/// Takes a snapshot of the table, then truncates it (`up_to`) or drops it. A full disk costs the snapshot, not the drop.
+/// Takes a snapshot of the table, then truncates it (`up_to`) or drops it. A full disk costs the snapshot, not the drop;
+/// so does a snapshot that is there already, for its name has only the time in it.
 fn carry_out(
     storage: &Storage,
     table: TableId,
@@ -127,7 +128,7 @@ fn carry_out(
         }
     }
     match storage.snapshot(&[table], tag, None, now) {
-        Ok(_) | Err(StorageError::NoSpace(_)) => {}
+        Ok(_) | Err(StorageError::NoSpace(_) | StorageError::Invalid(_)) => {}
         Err(error) => return Err(error),
     }
     match up_to {

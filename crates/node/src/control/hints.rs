@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_coordinator::message::{
-    EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope,
-};
+use quorate_coordinator::message::{EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope};
 use quorate_env::Instant;
 use quorate_model::wire::Wire;
 use quorate_model::{Mutation, NodeId};
@@ -15,8 +13,8 @@ use quorate_storage::StorageError;
 use quorate_storage::hints::{HintBatch, HintPosition};
 
 use super::{Control, Owner, Step};
-use crate::limits;
 use crate::internal::Message;
+use crate::limits;
 use crate::machine::{Job, JobClass, JobOutcome, Lane, MachineId, Output};
 use crate::peer::Frame;
 

@@ -57,13 +57,34 @@ impl Control {
         if (lost.is_empty() && !log) || !self.stream.is_idle() {
             return;
         }
-        let Some(tasks) = self.plan_rebuild(step, &lost, log) else { return };
+        let (lost, tasks) = match log {
+            true => (lost.clone(), self.plan_rebuild(step, &lost, log)),
+            false => self.plan_by_table(step, lost),
+        };
+        let Some(tasks) = tasks else { return };
         self.rebuild.active = Some(Active { lost, log, tasks_left: tasks.len() });
         if tasks.is_empty() {
             self.finish_rebuild(step);
         } else {
             self.stream.want(tasks, Purpose::Rebuild);
         }
+    }
+
+    /// The losses of those tables that can be rebuilt now, with what to copy: a table that has nobody to copy from, or
+    /// whose replicas are away, keeps no other waiting.
+    fn plan_by_table(&self, step: &Step<'_>, lost: Vec<LostRange>) -> (Vec<LostRange>, Option<Vec<CopyTask>>) {
+        let mut by_table: BTreeMap<TableId, Vec<LostRange>> = BTreeMap::new();
+        for range in lost {
+            by_table.entry(range.table).or_default().push(range);
+        }
+        let (mut possible, mut tasks) = (Vec::new(), None);
+        for ranges in by_table.into_values() {
+            if let Some(own) = self.plan_rebuild(step, &ranges, false) {
+                possible.extend(ranges);
+                tasks.get_or_insert_with(Vec::new).extend(own);
+            }
+        }
+        (possible, tasks)
     }
 
     /// What to copy, from whom; `None` if somebody who is needed cannot be reached, or there is nobody.
@@ -122,7 +143,7 @@ impl Control {
         }
     }
 
-    /// Takes the marks off, unless more was lost in the meantime: then all of it is done again.
+    /// Takes the marks off what was rebuilt; what was lost in the meantime keeps its own.
     fn finish_rebuild(&mut self, step: &mut Step<'_>) {
         let Some(active) = &self.rebuild.active else { return };
         let (lost, log) = (active.lost.clone(), active.log);
@@ -142,16 +163,7 @@ impl Control {
 }
 
 fn forget(storage: &quorate_storage::Storage, lost: &[LostRange], log: bool) -> Result<(), StorageError> {
-    let now = storage.lost_ranges();
-    let tables: std::collections::BTreeSet<TableId> = lost.iter().map(|range| range.table).collect();
-    for table in tables {
-        let of = |ranges: &[LostRange]| {
-            ranges.iter().filter(|range| range.table == table).cloned().collect::<Vec<LostRange>>()
-        };
-        if of(&now) == of(lost) {
-            storage.forget_lost(table)?;
-        }
-    }
+    storage.forget_lost(lost)?;
     if log {
         storage.forget_log_damage()?;
     }

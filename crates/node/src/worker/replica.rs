@@ -81,6 +81,8 @@ pub(super) struct Replica {
     /// Epochs seen whose earlier writes are still under way, each with the last position admitted before it.
     settling: VecDeque<(Epoch, LogPosition)>,
     settled: Option<Epoch>,
+    /// Everything up to here is as durable as it will be: the driver said so, maybe for what is still to be appended.
+    durable: Option<LogPosition>,
     /// Set when something was appended to the log since the last [`Output::SyncLog`].
     sync_wanted: bool,
 }
@@ -157,7 +159,13 @@ impl Replica {
         }
         let position = shared.storage().append(&encoded.bytes).map_err(write_failure)?;
         self.sync_wanted = true;
-        self.writes.push_back(PendingWrite { position, mutation, origin, arrived: now.mono, trace });
+        let write = PendingWrite { position, mutation, origin, arrived: now.mono, trace };
+        if self.durable.is_some_and(|durable| position <= durable) {
+            let served = apply(*now, shared, write);
+            context.done.push(served);
+        } else {
+            self.writes.push_back(write);
+        }
         Ok(())
     }
 
@@ -233,23 +241,10 @@ impl Replica {
                 return;
             }
         };
+        self.durable = self.durable.max(Some(durable));
         while self.writes.front().is_some_and(|write| write.position <= durable) {
             let Some(write) = self.writes.pop_front() else { break };
-            let mutation = Arc::try_unwrap(write.mutation).unwrap_or_else(|shared| Mutation::clone(&shared));
-            let response = match shared.storage().apply(write.position, mutation) {
-                Ok(()) => {
-                    shared.metrics.replica_writes_total.increment();
-                    ReplicaResponse::Written
-                }
-                Err(error) => ReplicaResponse::Failed(ReplicaFailure::Internal(error.to_string())),
-            };
-            let trace = trace_of(
-                write.trace,
-                now,
-                write.arrived,
-                "Appended to the commit log, synced, applied to the memtable",
-            );
-            done.push(Served { origin: write.origin, response, trace });
+            done.push(apply(now, shared, write));
         }
     }
 
@@ -288,6 +283,21 @@ impl Replica {
             context.done.push(Served { origin, response: ReplicaResponse::Failed(failure), trace: Vec::new() });
         }
     }
+}
+
+/// Makes a durable write visible.
+fn apply(now: Now, shared: &Shared, write: PendingWrite) -> Served {
+    let mutation = Arc::try_unwrap(write.mutation).unwrap_or_else(|shared| Mutation::clone(&shared));
+    let response = match shared.storage().apply(write.position, mutation) {
+        Ok(()) => {
+            shared.metrics.replica_writes_total.increment();
+            ReplicaResponse::Written
+        }
+        Err(error) => ReplicaResponse::Failed(ReplicaFailure::Internal(error.to_string())),
+    };
+    let activity = "Appended to the commit log, synced, applied to the memtable";
+    let trace = trace_of(write.trace, now, write.arrived, activity);
+    Served { origin: write.origin, response, trace }
 }
 
 fn read_done(now: Now, shared: &Shared, pending: PendingRead, outcome: ReadOutcome, source: &str) -> Served {

@@ -12,6 +12,7 @@ use quorate_model::{Consistency, Mutation, NodeId};
 use super::calls::Call;
 use super::op::{Kind, Op};
 use super::{CallTarget, Step, Worker};
+use crate::limits;
 
 /// A write in flight: one mutation or many.
 pub(super) struct WriteOp {
@@ -34,11 +35,31 @@ impl Worker {
             let plan = self.plan_mutation(&mutation)?;
             writes.push((EncodedMutation::new(mutation), plan));
         }
+        self.check_size(writes.iter().map(|(mutation, _)| mutation.bytes.len()))?;
         self.shared.metrics.coordinated_writes_total.add(writes.len() as u64);
         let mut outputs = Vec::new();
         let machine = BatchMachine::start(writes, consistency, write_type, op.deadline, step.now.mono, &mut outputs);
         op.kind = Kind::Write(WriteOp { machine });
         self.write_outputs(step, id, op, outputs);
+        Ok(())
+    }
+
+    /// Refuses what no replica could log, or hold in one frame, before anybody is asked: it would be hinted for ever.
+    fn check_size(&self, sizes: impl ExactSizeIterator<Item = usize>) -> Result<(), RequestError> {
+        let log_bytes = usize::try_from(self.shared.storage().options().log_segment_bytes / 2).unwrap_or(usize::MAX);
+        let limit = limits::MUTATION_BYTES_MAX.min(log_bytes);
+        let (is_batch, mut total) = (sizes.len() > 1, 0usize);
+        for size in sizes {
+            total = total.saturating_add(size);
+            if size > limit {
+                let text = format!("Mutation of {size} bytes is too large for the maximum size of {limit}");
+                return Err(RequestError::invalid(text));
+            }
+        }
+        if is_batch && total > limits::BATCH_BYTES_MAX {
+            let limit = limits::BATCH_BYTES_MAX;
+            return Err(RequestError::invalid(format!("Batch too large: {total} bytes, of which {limit} are allowed")));
+        }
         Ok(())
     }
 

@@ -30,6 +30,8 @@ pub struct Member {
 pub struct Cluster {
     pub members: Vec<Member>,
     pub now: Now,
+    /// Whether the log is synced when a machine asks for it.
+    pub syncs: bool,
     queue: VecDeque<(usize, MachineId, Input)>,
     replies: BTreeMap<RequestId, ClientResponse>,
     next_request: u64,
@@ -41,6 +43,7 @@ impl Cluster {
         Self {
             members: Vec::new(),
             now: Now { mono: Instant(0), wall: WallTime(1_700_000_000_000_000) },
+            syncs: true,
             queue: VecDeque::new(),
             replies: BTreeMap::new(),
             next_request: 0,
@@ -154,6 +157,7 @@ impl Cluster {
                 let outcome = (job.work)();
                 self.queue.push_back((index, machine, Input::JobDone(JobDone { id: job.id, outcome })));
             }
+            Output::SyncLog if !self.syncs => {}
             Output::SyncLog => {
                 let Some(node) = &self.members[index].node else { return };
                 let result = node.shared.storage().sync_log();
@@ -226,10 +230,25 @@ impl Cluster {
         }
     }
 
-    pub fn request(&mut self, index: usize, request: ClientRequest) -> ClientResponse {
+    /// An event for a machine, handled with the next ones.
+    pub fn input(&mut self, index: usize, machine: MachineId, input: Input) {
+        self.queue.push_back((index, machine, input));
+    }
+
+    /// A request that nobody waits for yet.
+    pub fn begin(&mut self, index: usize, request: ClientRequest) -> RequestId {
         self.next_request += 1;
         let id = RequestId(self.next_request);
-        self.queue.push_back((index, MachineId::worker(0), Input::Client { id, request }));
+        self.input(index, MachineId::worker(0), Input::Client { id, request });
+        id
+    }
+
+    pub fn is_answered(&self, id: RequestId) -> bool {
+        self.replies.contains_key(&id)
+    }
+
+    pub fn request(&mut self, index: usize, request: ClientRequest) -> ClientResponse {
+        let id = self.begin(index, request);
         self.run_until("an answer", |cluster| cluster.replies.contains_key(&id));
         self.replies.remove(&id).unwrap()
     }

@@ -72,6 +72,8 @@ pub struct OpenReport {
     pub lost: Vec<LostRange>,
     /// What opening the hints found.
     pub hints: HintOpenReport,
+    /// The greatest timestamp of anything stored: whoever stamps writes goes on after it.
+    pub timestamp_max: Option<Timestamp>,
 }
 
 /// What a job did.
@@ -262,9 +264,9 @@ impl Storage {
         self.engine.all_tables().iter().flat_map(|table| table.state().lost.to_vec()).collect()
     }
 
-    /// Says that a table's lost ranges have been rebuilt from peers.
-    pub fn forget_lost(&self, table: TableId) -> Result<(), StorageError> {
-        self.engine.forget_lost(table)
+    /// Says that these lost ranges have been rebuilt from peers. Others, found in the meantime, stay.
+    pub fn forget_lost(&self, rebuilt: &[LostRange]) -> Result<(), StorageError> {
+        self.engine.forget_lost(rebuilt)
     }
 
     /// Places of the commit log whose durable records could not be read at some start: writes that this node acknowledged

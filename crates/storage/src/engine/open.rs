@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use quorate_env::Disk;
 use quorate_env::disk::DiskErrorKind;
 use quorate_model::wire::Wire;
-use quorate_model::{Mutation, Seconds, TableId};
+use quorate_model::{Mutation, Seconds, TableId, Timestamp};
 
 use super::core::{Engine, Table, lock, newest_first};
 use super::job::flush_jobs;
@@ -41,6 +41,8 @@ pub(super) fn open(
         handles: FileHandles::new(options.open_files_max),
     });
     let tables = open_tables(&context, &mut manifest, options.memtable_shards)?;
+    let files = tables.values().flat_map(|table| table.view().sstables.clone());
+    report.timestamp_max = files.map(|file| Timestamp(file.stats.timestamp_max)).max();
     report.lost = tables.values().flat_map(|table| table.state().lost.to_vec()).collect();
     let engine = Arc::new(Engine {
         disk: disk.clone(),
@@ -69,12 +71,14 @@ fn replay(engine: &Arc<Engine>, report: &mut OpenReport) -> Result<(), StorageEr
         unsynced_bytes_max: engine.options.memtable_bytes_max,
         ..CommitLogOptions::default()
     };
+    let mut newest = report.timestamp_max;
     let mut sink = |position: crate::LogPosition, payload: bytes::Bytes| {
         let mutation = Mutation::from_bytes(&payload).map_err(|error| CorruptionError {
             path: format!("{LOG_DIR}/{:016x}.log", position.segment),
             offset: position.offset,
             problem: format!("an intact record that is no mutation: {error}"),
         })?;
+        newest = newest.max(mutation.update.max_timestamp());
         engine.insert(position, mutation);
         if engine.memtable_bytes.load(std::sync::atomic::Ordering::Relaxed) >= engine.options.memtable_flush_bytes {
             for job in flush_jobs(engine, &engine.all_tables()) {
@@ -84,6 +88,7 @@ fn replay(engine: &Arc<Engine>, report: &mut OpenReport) -> Result<(), StorageEr
         Ok(())
     };
     let (log, found) = CommitLog::open(engine.disk.clone(), LOG_DIR, log_options, &mut sink)?;
+    report.timestamp_max = newest;
     report.replayed = found.records;
     report.log_damaged = found.damaged.iter().map(describe).collect();
     report.log_dropped = found
@@ -191,20 +196,28 @@ impl Engine {
         Some(available)
     }
 
-    /// Says that a table's lost ranges have been rebuilt.
-    pub(super) fn forget_lost(&self, id: TableId) -> Result<(), StorageError> {
-        let Some(table) = self.find_table(id) else { return Ok(()) };
-        let mut manifest = lock(&self.manifest);
-        let numbers = manifest.edit(|state| {
-            let Some(listed) = state.tables.get_mut(&id) else { return Vec::new() };
-            let lost: Vec<u64> = listed.files.iter().filter(|(_, file)| file.lost).map(|(number, _)| *number).collect();
-            listed.files.retain(|_, file| !file.lost);
-            lost
-        })?;
-        super::core::write(&table.state).lost = Arc::default();
-        for number in numbers {
-            // What is left of a damaged file; the next start removes it should this fail.
-            let _ = self.disk.remove(&sstable_path(number));
+    /// Says that these lost ranges have been rebuilt.
+    pub(super) fn forget_lost(&self, rebuilt: &[LostRange]) -> Result<(), StorageError> {
+        let is_rebuilt = |path: &str| rebuilt.iter().any(|range| range.path == path);
+        for id in rebuilt.iter().map(|range| range.table).collect::<BTreeSet<TableId>>() {
+            let Some(table) = self.find_table(id) else { continue };
+            let mut manifest = lock(&self.manifest);
+            let numbers = manifest.edit(|state| {
+                let Some(listed) = state.tables.get_mut(&id) else { return Vec::new() };
+                let gone = |number: u64, lost: bool| lost && is_rebuilt(&sstable_path(number));
+                let files = listed.files.iter().filter(|(number, file)| gone(**number, file.lost));
+                let numbers: Vec<u64> = files.map(|(number, _)| *number).collect();
+                listed.files.retain(|number, file| !gone(*number, file.lost));
+                numbers
+            })?;
+            let mut state = super::core::write(&table.state);
+            let left = state.lost.iter().filter(|range| !is_rebuilt(&range.path)).cloned().collect();
+            state.lost = Arc::new(left);
+            drop(state);
+            for number in numbers {
+                // What is left of a damaged file; the next start removes it should this fail.
+                let _ = self.disk.remove(&sstable_path(number));
+            }
         }
         Ok(())
     }

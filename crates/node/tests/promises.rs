@@ -1,0 +1,176 @@
+//! What a node promises, in the corners: after restarts, under limits, and when clients are impatient.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use quorate_model::Consistency;
+use quorate_model::request::{ClientRequest, RequestBody, RequestError, Values};
+use quorate_model::value::Value;
+use quorate_node::{Input, MachineId};
+use quorate_storage::LogPosition;
+use support::{Cluster, at};
+
+fn create(cluster: &mut Cluster, factor: u32) {
+    cluster.run(
+        0,
+        &format!("CREATE KEYSPACE ks WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': {factor}}}"),
+    );
+    cluster.run(0, "CREATE TABLE ks.t (p int PRIMARY KEY, v text)");
+}
+
+fn restart(cluster: &mut Cluster, index: usize) {
+    cluster.crash(index);
+    cluster.start(index, 1);
+    cluster.run_until("it serves again", |cluster| cluster.is_ready(index));
+}
+
+/// A later write wins over an earlier one whose timestamp was ahead of this node's clock, also after a restart: from the
+/// log, and from a file.
+#[test]
+fn the_clock_does_not_fall_behind_what_is_stored() {
+    for flushed in [false, true] {
+        let mut cluster = Cluster::of(1);
+        create(&mut cluster, 1);
+        let ahead = cluster.now.wall.0 + 600_000_000;
+        cluster.run(0, &format!("INSERT INTO ks.t (p, v) VALUES (1, 'first') USING TIMESTAMP {ahead}"));
+        if flushed {
+            let storage = cluster.members[0].node.as_ref().unwrap().shared.storage().clone();
+            for job in storage.flush_all() {
+                job.run_to_end().unwrap();
+            }
+        }
+        restart(&mut cluster, 0);
+        cluster.run(0, "INSERT INTO ks.t (p, v) VALUES (1, 'second')");
+        let rows = cluster.rows(0, "SELECT v FROM ks.t WHERE p = 1", Consistency::One);
+        assert_eq!(rows, vec![vec![Value::Text("second".to_owned())]], "flushed: {flushed}");
+    }
+}
+
+/// A table that takes the identity of a dropped one either is refused or keeps what it is given.
+#[test]
+fn a_dropped_tables_identity_does_not_swallow_writes() {
+    let mut cluster = Cluster::of(1);
+    create(&mut cluster, 1);
+    let create = "CREATE TABLE ks.again (p int PRIMARY KEY, v text) WITH ID = 5a1c395e-b41f-11e5-9f22-ba0be0483c18";
+    cluster.run(0, create);
+    cluster.run(0, "INSERT INTO ks.again (p, v) VALUES (1, 'old')");
+    cluster.run(0, "DROP TABLE ks.again");
+    match cluster.query(0, create, at(Consistency::One)) {
+        Err(error) => assert!(matches!(error, RequestError::Invalid { .. }), "{error:?}"),
+        Ok(_) => {
+            cluster.run(0, "INSERT INTO ks.again (p, v) VALUES (2, 'new')");
+            assert_eq!(
+                cluster.rows(0, "SELECT p FROM ks.again", Consistency::One),
+                vec![vec![Value::Int(2)]],
+                "an acknowledged write vanished"
+            );
+        }
+    }
+}
+
+/// One table truncated again within the same millisecond.
+#[test]
+fn two_truncations_at_one_moment_are_two_truncations() {
+    let mut cluster = Cluster::of(1);
+    create(&mut cluster, 1);
+    let before = cluster.now.mono;
+    for _ in 0..3 {
+        cluster.run(0, "INSERT INTO ks.t (p, v) VALUES (1, 'x')");
+        cluster.run(0, "TRUNCATE ks.t");
+        assert!(cluster.rows(0, "SELECT p FROM ks.t", Consistency::One).is_empty());
+    }
+    assert!(cluster.now.mono.since(before) < Duration::from_millis(1), "the clock went on");
+}
+
+/// What does not fit the log is refused before anybody is asked, and leaves no hint that could never be delivered.
+#[test]
+fn a_mutation_that_no_replica_could_take_is_refused() {
+    let mut cluster = Cluster::of(3);
+    create(&mut cluster, 3);
+    let limit = cluster.members[0].node.as_ref().unwrap().shared.storage().options().log_segment_bytes;
+    let text = "x".repeat(usize::try_from(limit).unwrap());
+    let refused = cluster.query(0, &format!("INSERT INTO ks.t (p, v) VALUES (1, '{text}')"), at(Consistency::One));
+    assert!(matches!(refused, Err(RequestError::Invalid { .. })), "{refused:?}");
+    let hints = &cluster.members[0].node.as_ref().unwrap().shared.storage().hints;
+    assert_eq!(hints.targets(), Vec::new());
+}
+
+/// A change that was given less time than the one before it in the queue: the control machine must not ask to be called
+/// again and again for a deadline that has passed.
+#[test]
+fn an_impatient_change_in_the_queue_keeps_nobody_busy() {
+    let mut cluster = Cluster::of(3);
+    create(&mut cluster, 3);
+    cluster.run_until("all are members", |cluster| {
+        cluster.members[0].node.as_ref().unwrap().shared.snapshot().metadata.members.len() == 3
+    });
+    for index in [1, 2] {
+        cluster.crash(index);
+    }
+    cluster.settle();
+    let request = |name: &str, timeout_ms| {
+        let mut options = at(Consistency::One);
+        options.timeout_ms = Some(timeout_ms);
+        let text = format!("CREATE TABLE ks.{name} (p int PRIMARY KEY)");
+        ClientRequest { body: RequestBody::Query { text, values: Values::default() }, keyspace: None, options }
+    };
+    cluster.begin(0, request("patient", 8_000));
+    let impatient = cluster.begin(0, request("impatient", 1_000));
+    let begun = cluster.now.mono;
+    cluster.run_until("the second is answered", |cluster| cluster.is_answered(impatient));
+    assert!(cluster.now.mono.since(begun) <= Duration::from_millis(1_500));
+    cluster.run_until("a moment has passed", |cluster| cluster.now.mono.since(begun) > Duration::from_secs(3));
+    let deadline = cluster.members[0].node.as_ref().unwrap().control.deadline();
+    assert!(deadline.is_some_and(|deadline| deadline > cluster.now.mono), "{deadline:?} at {:?}", cluster.now.mono);
+}
+
+/// Where writes do not wait for the log, the driver says so once, and never again.
+#[test]
+fn writes_need_not_wait_for_the_log_if_the_driver_says_so() {
+    let mut cluster = Cluster::of(1);
+    create(&mut cluster, 1);
+    cluster.syncs = false;
+    let everything = LogPosition { segment: u64::MAX, offset: u64::MAX };
+    cluster.input(0, MachineId::worker(0), Input::LogSynced(Ok(everything)));
+    cluster.settle();
+    for p in 0..3 {
+        cluster.run(0, &format!("INSERT INTO ks.t (p, v) VALUES ({p}, 'x')"));
+    }
+    assert_eq!(cluster.rows(0, "SELECT p FROM ks.t", Consistency::One).len(), 3);
+}
+
+/// A damaged table that nobody else keeps cannot be rebuilt; that keeps no other table waiting.
+#[test]
+fn a_table_without_other_replicas_keeps_no_rebuild_waiting() {
+    let mut cluster = Cluster::of(3);
+    create(&mut cluster, 3);
+    cluster.run(0, "CREATE KEYSPACE lone WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    cluster.run(0, "CREATE TABLE lone.t (p int PRIMARY KEY, v text)");
+    for p in 0..50 {
+        cluster.run(0, &format!("INSERT INTO ks.t (p, v) VALUES ({p}, 'x')"));
+        cluster.run(0, &format!("INSERT INTO lone.t (p, v) VALUES ({p}, 'x')"));
+    }
+    let storage = cluster.members[1].node.as_ref().unwrap().shared.storage().clone();
+    for job in storage.flush_all() {
+        job.run_to_end().unwrap();
+    }
+    drop(storage);
+    cluster.crash(1);
+    let disk = cluster.members[1].disk.clone();
+    for (path, _) in disk.snapshot_paths().into_iter().filter(|(path, _)| path.ends_with(".sst")) {
+        assert!(disk.flip_bit(&path, 100, 3));
+    }
+    cluster.start(1, 1);
+    cluster.run_until("it serves again", |cluster| cluster.is_ready(1));
+    for keyspace in ["ks", "lone"] {
+        let _ = cluster.query(1, &format!("SELECT p FROM {keyspace}.t"), at(Consistency::One));
+    }
+    assert_eq!(cluster.members[1].node.as_ref().unwrap().shared.storage().lost_ranges().len(), 2);
+    cluster.run_until("the one is rebuilt", |cluster| {
+        cluster.members[1].node.as_ref().unwrap().shared.storage().lost_ranges().len() == 1
+    });
+    assert_eq!(cluster.rows(1, "SELECT p FROM ks.t", Consistency::All).len(), 50);
+}
