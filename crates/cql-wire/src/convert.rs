@@ -157,7 +157,11 @@ pub fn fresh_metadata_id(metadata: &Arc<ResultMetadata>) -> [u8; 16] {
 
 impl From<SchemaChange> for SchemaChanged {
     fn from(change: SchemaChange) -> Self {
-        let target = change.table.map_or(SchemaTarget::Keyspace, SchemaTarget::Table);
+        let target = match (change.table, change.user_type) {
+            (Some(table), _) => SchemaTarget::Table(table),
+            (None, Some(name)) => SchemaTarget::Type(name),
+            (None, None) => SchemaTarget::Keyspace,
+        };
         Self { kind: change.kind, keyspace: change.keyspace, target }
     }
 }
@@ -238,3 +242,6 @@ pub fn error_message(error: &RequestError, address_of: &dyn Fn(NodeId) -> Option
     };
     ErrorMessage { message: error.to_string(), kind }
 }
+
+#[cfg(test)]
+mod tests;
