@@ -71,10 +71,18 @@ impl Worker {
     /// A sync of hints has ended.
     pub(super) fn hints_synced(&mut self, step: &mut Step<'_>, outcome: JobOutcome) {
         let Some(synced) = self.hints.syncing.take() else { return };
-        let durable = outcome.0.downcast::<Result<(), StorageError>>().is_ok_and(|result| result.is_ok());
-        if !durable {
-            self.shared.metrics.hints_failed_total.add(synced.len() as u64);
-            return;
+        match outcome.0.downcast::<Result<(), StorageError>>().map(|result| *result) {
+            Ok(Ok(())) => {}
+            Ok(Err(StorageError::NoSpace(_))) => {
+                self.shared.metrics.hints_failed_total.add(synced.len() as u64);
+                return;
+            }
+            // The hint log takes no more until it is opened again, and nobody would know.
+            Ok(Err(error)) => {
+                step.out.push(Output::Fatal(format!("the hint log failed, and what is on disk is not known: {error}")));
+                return;
+            }
+            Err(_) => return,
         }
         // Only now: what is not durable is not delivered either, and whoever looked for it before found nothing.
         for target in synced.iter().map(|(.., target)| *target).collect::<BTreeSet<NodeId>>() {
