@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::checkers::Violation;
+use crate::limits::VIOLATIONS_MAX;
 use crate::plant::Plant;
 use crate::report::Report;
 use crate::world::{Options, World};
@@ -43,8 +44,11 @@ pub fn run_cli(args: &CliArgs) -> u8 {
         let report = run_seed(seed, Options { steps: args.steps, plant: args.plant, shown: args.shown });
         println!("{}", report.line());
         failed += u64::from(!report.violations.is_empty());
-        for violation in &report.violations {
+        for violation in report.violations.iter().take(VIOLATIONS_MAX) {
             println!("  {}: {}", violation.checker, violation.text);
+        }
+        if report.violations.len() > VIOLATIONS_MAX {
+            println!("  and {} more", report.violations.len() - VIOLATIONS_MAX);
         }
         if !report.violations.is_empty() {
             println!("  replay: {}", replay_line(seed, args));

@@ -153,8 +153,6 @@ pub enum Fate {
 /// One operation of one client.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// Who.
-    pub client: usize,
     /// What.
     pub body: Body,
     /// When it was invoked: moments are numbered through the run.

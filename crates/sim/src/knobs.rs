@@ -65,6 +65,11 @@ impl FaultKind {
         Self::SlowDisk,
         Self::Rot,
     ];
+
+    /// Whether it may cost a disk what was on it.
+    pub fn is_of_disk(self) -> bool {
+        matches!(self, Self::FailedSync | Self::DiskErrors | Self::FullDisk | Self::Rot)
+    }
 }
 
 /// See the module.

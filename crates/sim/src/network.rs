@@ -99,7 +99,14 @@ impl Network {
 
     /// Chooses the connection for a frame and the time of its arrival; `None` if it is lost at once. Answers go back on
     /// the connection that the other side dialled.
-    pub fn send(&mut self, now: u64, from: (usize, u16), to: (usize, u16), lane: u8, is_answer: bool) -> Option<(Ends, u64, u64)> {
+    pub fn send(
+        &mut self,
+        now: u64,
+        from: (usize, u16),
+        to: (usize, u16),
+        lane: u8,
+        is_answer: bool,
+    ) -> Option<(Ends, u64, u64)> {
         let (own, theirs) = ((from.0, to.0), (to.0, from.0));
         let choices = if is_answer { [theirs, own] } else { [own, theirs] };
         let (ends, connection) = choices.into_iter().find_map(|ends| Some((ends, *self.open.get(&ends)?)))?;

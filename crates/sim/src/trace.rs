@@ -37,7 +37,9 @@ impl Trace {
 
     #[allow(clippy::print_stderr)] // Printing is what it was asked for.
     fn show(&self, virtual_ns: u64, node: usize, kind: &str, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes.get(..bytes.len().min(160)).unwrap_or_default());
-        eprintln!("{:>12.6} n{node} {kind} {}", virtual_ns as f64 / 1e9, text.escape_debug());
+        let bytes = if kind == "knobs" { bytes } else { bytes.get(..160).unwrap_or(bytes) };
+        let text = String::from_utf8_lossy(bytes);
+        let who = if node == usize::MAX { "world".to_owned() } else { format!("n{node}") };
+        eprintln!("{:>12.6} {who} {kind} {}", virtual_ns as f64 / 1e9, text.escape_debug());
     }
 }

@@ -28,7 +28,8 @@ pub fn check(history: &History) -> Vec<Violation> {
         let began = history.records[*read].invoked;
         let acknowledged = |operation: usize| {
             let record = &history.records[operation];
-            let meets = matches!(record.body, Body::Write { level: written, .. } if written.meets(*level, history.factor));
+            let meets =
+                matches!(record.body, Body::Write { level: written, .. } if written.meets(*level, history.factor));
             meets && record.fate == Fate::Acked && record.returned.is_some_and(|returned| returned < began)
         };
         let Some(newest) = writes.iter().rposition(|(_, operation, _)| acknowledged(*operation)) else { continue };

@@ -21,9 +21,8 @@ impl MetadataChecker {
             return Some(Violation::new(NAME, format!("node {node} went back from epoch {last} to {epoch}")));
         }
         let (first, by) = *self.by_epoch.entry(epoch).or_insert((hash, node));
-        (first != hash && epoch > 0).then(|| {
-            Violation::new(NAME, format!("nodes {by} and {node} hold different metadata at epoch {epoch}"))
-        })
+        (first != hash && epoch > 0)
+            .then(|| Violation::new(NAME, format!("nodes {by} and {node} hold different metadata at epoch {epoch}")))
     }
 }
 

@@ -69,7 +69,6 @@ pub(crate) mod testing {
         pub fn begin(&mut self, body: Body) -> usize {
             self.moment += 1;
             self.history.records.push(Record {
-                client: 0,
                 body,
                 invoked: self.moment,
                 returned: None,

@@ -57,9 +57,8 @@ mod tests {
         let mut planted = Builder::new();
         let first = planted.write(Level::Quorum, &both, Fate::Acked);
         let second = planted.write(Level::Quorum, &both, Fate::Unknown);
-        let show = |a: usize, b: usize| {
-            vec![(CELL, Seen::Value(value_of(a, CELL))), (other, Seen::Value(value_of(b, other)))]
-        };
+        let show =
+            |a: usize, b: usize| vec![(CELL, Seen::Value(value_of(a, CELL))), (other, Seen::Value(value_of(b, other)))];
         planted.read(Level::One, show(first, first));
         planted.read(Level::One, show(second, second));
         assert_eq!(check(&planted.history), vec![]);

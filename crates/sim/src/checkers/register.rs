@@ -34,9 +34,9 @@ pub fn check(history: &History) -> Vec<Violation> {
         let record = &history.records[operation];
         match (&record.body, ended) {
             (Body::Read { level, seen, .. }, false) => {
-                let bounds = seen.iter().filter_map(|(cell, _)| {
-                    Some((*cell, newest_met(known.get(cell)?, *level, history.factor)?))
-                });
+                let bounds = seen
+                    .iter()
+                    .filter_map(|(cell, _)| Some((*cell, newest_met(known.get(cell)?, *level, history.factor)?)));
                 at_start.insert(operation, bounds.collect());
             }
             (Body::Read { level, seen, .. }, true) => {

@@ -16,7 +16,8 @@ pub fn check(history: &History) -> Vec<Violation> {
         if let Body::Truncate { from_us, until_us } = &record.body {
             let acknowledged = record.returned.filter(|_| record.fate == Fate::Acked);
             // An unanswered one may still be decided, later than anything.
-            let newest = until_us.filter(|_| acknowledged.is_some()).map_or(i64::MAX, |until| until.saturating_add(skew));
+            let newest =
+                until_us.filter(|_| acknowledged.is_some()).map_or(i64::MAX, |until| until.saturating_add(skew));
             truncations.push((from_us.saturating_sub(skew), newest, acknowledged, record.invoked));
         }
     }
@@ -42,7 +43,9 @@ pub fn check(history: &History) -> Vec<Violation> {
                     timestamp > *newest || record.returned.is_some_and(|returned| *invoked > returned)
                 })
             }) {
-                let text = format!("read {read} found in {cell} {value:?}, without operation {lost}, which no TRUNCATE covers");
+                let text = format!(
+                    "read {read} found in {cell} {value:?}, without operation {lost}, which no TRUNCATE covers"
+                );
                 found.push(Violation::new(NAME, format!("{text}{}", context(*cell))));
             }
         }

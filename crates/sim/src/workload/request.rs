@@ -109,13 +109,17 @@ fn write_statement(shape: &WriteShape, operation: usize, timestamp: i64) -> Stat
             let values = vec![text_value(&value(*pk, None, Column::Static)), int(i32::from(*pk))];
             ("UPDATE sim.main SET s = ? WHERE pk = ?".to_owned(), values)
         }
-        WriteShape::DeleteCell { pk, ck } => ("DELETE b FROM sim.main WHERE pk = ? AND ck = ?".to_owned(), key(*pk, *ck)),
+        WriteShape::DeleteCell { pk, ck } => {
+            ("DELETE b FROM sim.main WHERE pk = ? AND ck = ?".to_owned(), key(*pk, *ck))
+        }
         WriteShape::DeleteRow { pk, ck } => ("DELETE FROM sim.main WHERE pk = ? AND ck = ?".to_owned(), key(*pk, *ck)),
         WriteShape::DeleteRange { pk, low, high } => {
             let values = [i32::from(*pk), i32::from(*low), i32::from(*high)].map(int).to_vec();
             ("DELETE FROM sim.main WHERE pk = ? AND ck >= ? AND ck < ?".to_owned(), values)
         }
-        WriteShape::DeletePartition { pk } => ("DELETE FROM sim.main WHERE pk = ?".to_owned(), vec![int(i32::from(*pk))]),
+        WriteShape::DeletePartition { pk } => {
+            ("DELETE FROM sim.main WHERE pk = ?".to_owned(), vec![int(i32::from(*pk))])
+        }
         WriteShape::Batch { pk, cks } => {
             let inserts: String = cks
                 .iter()
@@ -134,7 +138,9 @@ fn read_statement(shape: &ReadShape) -> Statement {
     const SELECT: &str = "SELECT pk, ck, s, a, b FROM sim.main";
     let order = |reversed: bool| if reversed { " ORDER BY ck DESC" } else { "" };
     let (text, values) = match shape {
-        ReadShape::Row { pk, ck } => (format!("{SELECT} WHERE pk = ? AND ck = ?"), vec![i32::from(*pk), i32::from(*ck)]),
+        ReadShape::Row { pk, ck } => {
+            (format!("{SELECT} WHERE pk = ? AND ck = ?"), vec![i32::from(*pk), i32::from(*ck)])
+        }
         ReadShape::Slice { pk, low, high, reversed } => (
             format!("{SELECT} WHERE pk = ? AND ck >= ? AND ck < ?{}", order(*reversed)),
             vec![i32::from(*pk), i32::from(*low), i32::from(*high)],
@@ -167,7 +173,9 @@ fn effects(shape: &WriteShape) -> BTreeMap<CellId, Effect> {
         WriteShape::Static { pk } => BTreeMap::from([(cell(*pk, None, Column::Static), Effect::Put)]),
         WriteShape::DeleteCell { pk, ck } => BTreeMap::from([(cell(*pk, Some(*ck), Column::B), Effect::Delete)]),
         WriteShape::DeleteRow { pk, ck } => row(*pk, *ck, Effect::Delete).into(),
-        WriteShape::DeleteRange { pk, low, high } => (*low..*high).flat_map(|ck| row(*pk, ck, Effect::Delete)).collect(),
+        WriteShape::DeleteRange { pk, low, high } => {
+            (*low..*high).flat_map(|ck| row(*pk, ck, Effect::Delete)).collect()
+        }
         WriteShape::DeletePartition { pk } => {
             let mut cells: BTreeMap<_, _> = (0..ROWS).flat_map(|ck| row(*pk, ck, Effect::Delete)).collect();
             cells.insert(cell(*pk, None, Column::Static), Effect::Delete);

@@ -112,11 +112,7 @@ fn see_absent_row(pk: u16, ck: u8, seen: &mut Vec<(CellId, Seen)>) {
 }
 
 /// Rows that were asked for and did not come; refuses rows that were not asked for, or that come out of order.
-fn see_absent(
-    shape: &ReadShape,
-    keys: &[(u16, Option<u8>)],
-    seen: &mut Vec<(CellId, Seen)>,
-) -> Result<(), RowsError> {
+fn see_absent(shape: &ReadShape, keys: &[(u16, Option<u8>)], seen: &mut Vec<(CellId, Seen)>) -> Result<(), RowsError> {
     let (pks, low, high, whole): (Vec<u16>, u8, u8, bool) = match shape {
         ReadShape::Row { pk, ck } => (vec![*pk], *ck, *ck + 1, false),
         ReadShape::Slice { pk, low, high, .. } => (vec![*pk], *low, *high, false),
@@ -129,7 +125,8 @@ fn see_absent(
     {
         return Err(RowsError(format!("row {pk}/{ck:?} was not asked for")));
     }
-    let reversed = matches!(shape, ReadShape::Slice { reversed: true, .. } | ReadShape::Partition { reversed: true, .. });
+    let reversed =
+        matches!(shape, ReadShape::Slice { reversed: true, .. } | ReadShape::Partition { reversed: true, .. });
     for pair in keys.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
         if (pair[0].1 < pair[1].1) == reversed {
             return Err(RowsError(format!("rows {:?} and {:?} are out of order", pair[0], pair[1])));

@@ -130,7 +130,6 @@ impl World {
         let built = workload::build(&intent, operation, timestamp, state.prepares.then_some(&state.prepared));
         self.clients.moment += 1;
         self.clients.history.records.push(Record {
-            client,
             body: built.body,
             invoked: self.clients.moment,
             returned: None,
@@ -386,7 +385,8 @@ impl World {
         operator.attempts += 1;
         if operator.attempts >= ATTEMPTS_MAX {
             operator.tasks.clear();
-            let text = format!("{:?} failed {ATTEMPTS_MAX} times, at last with: {}", busy.intent, error.unwrap_or_default());
+            let text =
+                format!("{:?} failed {ATTEMPTS_MAX} times, at last with: {}", busy.intent, error.unwrap_or_default());
             self.blame("liveness", text);
             return;
         }

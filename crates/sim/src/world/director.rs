@@ -177,9 +177,9 @@ impl World {
     /// Whether what rotted has been rebuilt.
     fn all_whole(&self) -> bool {
         let running = self.nodes.iter().filter_map(|node| node.running.as_ref());
-        running.map(|running| running.shared.storage()).all(|storage| {
-            storage.lost_ranges().is_empty() && storage.log_damage().is_empty()
-        })
+        running
+            .map(|running| running.shared.storage())
+            .all(|storage| storage.lost_ranges().is_empty() && storage.log_damage().is_empty())
     }
 
     fn hints_waiting(&self) -> u64 {
@@ -225,7 +225,9 @@ impl World {
 
     fn has_ttl(&self) -> bool {
         let effects = |body: &Body| match body {
-            Body::Write { effects, .. } => effects.values().any(|effect| *effect == crate::history::Effect::PutForAWhile),
+            Body::Write { effects, .. } => {
+                effects.values().any(|effect| *effect == crate::history::Effect::PutForAWhile)
+            }
             _ => false,
         };
         self.clients.history.records.iter().any(|record| effects(&record.body))

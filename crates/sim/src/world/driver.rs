@@ -153,7 +153,10 @@ impl World {
             Output::Internal { to, message } => {
                 let after = self.random.between(1_000, 40_000);
                 let at = self.internal_arrival(node, machine, after);
-                self.schedule_at(at, Event::Step { node, life, machine: to.0 as usize, input: Input::Internal(message) });
+                self.schedule_at(
+                    at,
+                    Event::Step { node, life, machine: to.0 as usize, input: Input::Internal(message) },
+                );
             }
             Output::Directory(nodes) => {
                 let Some(running) = &mut self.nodes[node].running else { return };
@@ -177,7 +180,9 @@ impl World {
     fn send(&mut self, from: (usize, usize), to: (usize, MachineId), lane: u8, is_answer: bool, frame: bytes::Bytes) {
         let sender = (from.0, from.1 as u16);
         let receiver = (to.0, to.1.0);
-        let Some((ends, connection, at)) = self.network.send(self.now, sender, receiver, lane, is_answer) else { return };
+        let Some((ends, connection, at)) = self.network.send(self.now, sender, receiver, lane, is_answer) else {
+            return;
+        };
         let passage = Passage { ends, connection, from: sender, to: receiver, frame };
         self.schedule_at(at, Event::Arrive(passage));
     }
@@ -232,12 +237,7 @@ impl World {
         self.trace.note(self.now, node, "job", &job.id.to_le_bytes());
         let outcome = (job.work)();
         let hop = self.random_hop();
-        self.schedule(hop, Event::Step {
-            node,
-            life,
-            machine,
-            input: Input::JobDone(JobDone { id: job.id, outcome }),
-        });
+        self.schedule(hop, Event::Step { node, life, machine, input: Input::JobDone(JobDone { id: job.id, outcome }) });
         self.lose_power_if_due(node);
     }
 

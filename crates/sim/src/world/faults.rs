@@ -47,7 +47,16 @@ impl World {
 
     fn inject(&mut self, kind: FaultKind) {
         let running = self.running();
-        let Some(node) = self.random.pick(&running).copied() else { return };
+        let Some(mut node) = self.random.pick(&running).copied() else { return };
+        let is_full = kind == FaultKind::FullDisk && !self.knobs.faults.contains(&FaultKind::Rot);
+        if kind.is_of_disk() && !is_full {
+            // What one replica loses, or holds to be lost, the others must have: damage is kept to one node's disk.
+            node = *self.faults.sick.get_or_insert(node);
+        }
+        if kind.is_of_disk() && self.knobs.factor < 3 {
+            // Of fewer copies there is none to rebuild from that must have what is lost.
+            return;
+        }
         let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != node).collect();
         let peer = self.random.pick(&others).copied().unwrap_or(node);
         match kind {
@@ -90,9 +99,7 @@ impl World {
                 self.nodes[node].disk.fail_next_sync(pattern);
             }
             FaultKind::DiskErrors | FaultKind::FullDisk | FaultKind::SlowDisk => self.spoil_disk(node, kind),
-            FaultKind::Rot if self.knobs.factor >= 3 => self.rot(node),
-            // Of fewer copies there is none to rebuild from that must have it.
-            FaultKind::Rot => {}
+            FaultKind::Rot => self.rot(node),
         }
     }
 
@@ -145,15 +152,15 @@ impl World {
         self.begin(ActiveFault::Disk(node));
     }
 
-    /// Flips bits on one node's disk. Always the same node's: of three copies two stay sound.
+    /// Flips bits on a node's disk.
     fn rot(&mut self, node: usize) {
-        let rotten = *self.faults.rotten.get_or_insert(node);
-        let sim = &mut self.nodes[rotten];
+        self.faults.has_rot = true;
+        let sim = &mut self.nodes[node];
         sim.excuse = Some("rot of an SSTable");
         for _ in 0..self.random.between(1, 3) {
             let what = self.random.pick(&ROTTING).copied().unwrap_or_default();
             if let Some((path, offset)) = sim.disk.rot(what) {
-                self.trace.note(self.now, rotten, "rot", format!("{path} at {offset}").as_bytes());
+                self.trace.note(self.now, node, "rot", format!("{path} at {offset}").as_bytes());
             }
         }
     }

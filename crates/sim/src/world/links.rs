@@ -17,8 +17,12 @@ impl World {
     pub(super) fn follow_directory(&mut self, node: usize) {
         let life = self.nodes[node].life;
         let Some(running) = &self.nodes[node].running else { return };
-        let known: BTreeSet<usize> =
-            running.directory.keys().filter_map(|id| self.ids.get(id).copied()).filter(|known| *known != node).collect();
+        let known: BTreeSet<usize> = running
+            .directory
+            .keys()
+            .filter_map(|id| self.ids.get(id).copied())
+            .filter(|known| *known != node)
+            .collect();
         let new: Vec<usize> = known.difference(&running.dialled).copied().collect();
         if let Some(running) = &mut self.nodes[node].running {
             running.dialled = known;

@@ -141,8 +141,10 @@ struct Clients {
 struct Faults {
     active: BTreeMap<u64, ActiveFault>,
     next: u64,
-    /// The one node whose SSTables rot.
-    rotten: Option<usize>,
+    /// The one node whose disk may lose what was on it.
+    sick: Option<usize>,
+    /// Whether bits were flipped on it.
+    has_rot: bool,
     enabled: bool,
     counts: BTreeMap<String, u64>,
 }
@@ -199,6 +201,7 @@ impl World {
 
     /// Lets everything happen, and judges it.
     pub fn run(mut self, seed: u64) -> Report {
+        self.trace.note(0, usize::MAX, "knobs", format!("{:?}", self.knobs).as_bytes());
         for node in 0..self.knobs.nodes {
             let after = self.random.below(500_000_000);
             self.schedule(after, Event::Start { node });

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use quorate_env::Instant;
 use quorate_env::sim_disk::{SimDisk, SimDiskOptions};
 use quorate_env::sim_system_store::SimSystemStore;
 use quorate_env::{Disk, Now, Random, SystemStore};
 use quorate_model::NodeId;
 use quorate_node::{Control, Input, Node, NodeConfig, Output, Shared, Worker};
-use quorate_env::Instant;
 
 use super::{Event, World};
 use crate::clock::NodeClock;
@@ -140,7 +140,8 @@ impl SimNode {
     /// Starts a process on what the disk holds.
     fn open(&mut self, now: u64, plant: Option<Plant>) -> Result<Running, String> {
         if plant == Some(Plant::ForgetLog) {
-            for (path, _) in self.disk.snapshot_paths().into_iter().filter(|(path, _)| path.starts_with("commit_log/")) {
+            for (path, _) in self.disk.snapshot_paths().into_iter().filter(|(path, _)| path.starts_with("commit_log/"))
+            {
                 self.disk.remove(&path).map_err(|error| error.to_string())?;
             }
         }
@@ -151,7 +152,8 @@ impl SimNode {
             _ => Box::new(store),
         };
         let seed = self.random.next_u64();
-        let node = Node::open(self.config.clone(), disk, store, self.clock.read(now), seed).map_err(|error| error.to_string())?;
+        let node = Node::open(self.config.clone(), disk, store, self.clock.read(now), seed)
+            .map_err(|error| error.to_string())?;
         let machines = node.workers.len() + 1;
         Ok(Running {
             id: node.shared.id,

@@ -20,7 +20,8 @@ impl World {
         for (table, partitions) in [("main", self.knobs.mix.partitions), ("short", 8)] {
             let Some(id) = keyspace.tables.get(table).map(|table| table.id) else { continue };
             for pk in 0..partitions {
-                let key = quorate_ring::partitioner::decorate(PartitionKey(i32::from(pk).to_be_bytes().to_vec().into()));
+                let key =
+                    quorate_ring::partitioner::decorate(PartitionKey(i32::from(pk).to_be_bytes().to_vec().into()));
                 let nodes = &placements.replicas(key.token).current;
                 let replicas: Vec<Replica> = nodes
                     .iter()
@@ -56,7 +57,7 @@ impl World {
     }
 
     pub(super) fn report(mut self, seed: u64) -> Report {
-        if self.faults.rotten.is_some() {
+        if self.faults.has_rot {
             self.clients.history.distrust_one();
         }
         let history = &self.clients.history;
