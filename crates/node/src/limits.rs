@@ -2,6 +2,12 @@
 
 /// Prepared statements a node keeps; the least recently used goes first.
 pub const PREPARED_MAX: usize = 10_000;
+/// Bytes of the texts of all prepared statements of a node.
+pub const PREPARED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of a text whose plan a worker keeps.
+pub const STATEMENT_CACHED_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of all texts whose plans a worker keeps.
+pub const STATEMENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Frames parked in one worker until the node has caught up with the epoch they were planned at.
 pub const PARKED_MAX: usize = 4_096;
 /// Peers' requests in flight in one worker before further ones are refused as overloaded.

@@ -75,7 +75,9 @@ impl Node {
             let found = metadata.name.clone();
             return Err(NodeError::ForeignCluster { found, configured: config.cluster_name });
         }
-        let (storage, report) = Storage::open(disk, config.storage.clone(), Seconds::from_micros(now.wall.0))?;
+        let mut options = config.storage.clone();
+        options.hints.window_seconds = i64::try_from(config.hint_window.as_secs()).unwrap_or(i64::MAX);
+        let (storage, report) = Storage::open(disk, options, Seconds::from_micros(now.wall.0))?;
         let known = tables(&metadata);
         for (table, schema) in &known {
             storage.configure_table(*table, table_settings(&schema.options));

@@ -7,7 +7,7 @@ use quorate_env::Instant;
 use quorate_membership::metadata_log::{ProposalOutcome, ProposeError};
 use quorate_membership::{Change, ProposalId};
 use quorate_model::request::{Answer, RequestError};
-use quorate_model::{Consistency, Epoch, TableId};
+use quorate_model::{Consistency, Epoch, NodeId, TableId};
 
 use super::{Control, Step};
 use crate::internal::{Message, SchemaRequest};
@@ -33,6 +33,9 @@ struct Agreeing {
     until: Instant,
     answer: Answer,
     warnings: Vec<String>,
+    /// Whether every node has to have applied it, those that cannot be reached included: a replica that has not heard of
+    /// a TRUNCATE shows what it removed, and a read that asks it would, too.
+    everywhere: bool,
 }
 
 /// See the module.
@@ -191,6 +194,7 @@ impl Control {
                     until: until.min(first.deadline),
                     answer,
                     warnings: first.warnings,
+                    everywhere: matches!(first.change, SchemaRequest::Truncate(_)),
                 });
             }
             ProposalOutcome::Decided { rejection: Some(rejection), .. } => {
@@ -230,15 +234,25 @@ impl Control {
         }
         let reachable = self.reachable(step.now);
         let own = self.applied_epoch();
-        let behind = |epoch: Epoch| {
-            own < epoch || self.peers.iter().any(|(node, peer)| reachable.contains(node) && peer.applied < epoch)
+        let behind = |agreeing: &Agreeing| {
+            let counts = |node: &NodeId| agreeing.everywhere || reachable.contains(node);
+            own < agreeing.epoch
+                || self.peers.iter().any(|(node, peer)| counts(node) && peer.applied < agreeing.epoch)
         };
         let agreeing = std::mem::take(&mut self.changes.agreeing);
         let (waiting, finished): (Vec<_>, Vec<_>) =
-            agreeing.into_iter().partition(|agreeing| agreeing.until > step.now.mono && behind(agreeing.epoch));
+            agreeing.into_iter().partition(|agreeing| agreeing.until > step.now.mono && behind(agreeing));
         self.changes.agreeing = waiting;
         for agreeing in finished {
-            let message = Message::Done { op: agreeing.op, result: Ok(agreeing.answer), warnings: agreeing.warnings };
+            let result = match agreeing.everywhere && behind(&agreeing) {
+                true => Err(RequestError::Truncate(
+                    "the table is truncated, but not every node has done so yet: those that are not reachable now will, \
+                     and may show its rows until then"
+                        .to_owned(),
+                )),
+                false => Ok(agreeing.answer),
+            };
+            let message = Message::Done { op: agreeing.op, result, warnings: agreeing.warnings };
             self.to_worker(step, agreeing.worker, message);
         }
     }

@@ -27,6 +27,10 @@ impl Control {
             return;
         }
         self.upkeep.next = step.now.mono + self.shared.config.timing.upkeep;
+        // Whoever's job it was that failed, an operator's too: a node that refuses every write is of no use.
+        if let Some(cause) = self.shared.storage().failure() {
+            step.out.push(Output::Fatal(format!("what is on disk is not known any more: {cause}")));
+        }
         let now = Seconds::from_micros(step.now.wall.0);
         for job in self.shared.storage().due_jobs(now) {
             self.run(step, job);

@@ -22,6 +22,8 @@ pub(super) struct Planned {
 }
 
 struct Entry {
+    /// Identities are no secure hashes: another text may have this one's.
+    text: Arc<str>,
     keyspace: Option<String>,
     statement: Arc<Statement>,
     planned: Planned,
@@ -33,6 +35,8 @@ struct Entry {
 #[derive(Default)]
 pub(super) struct Statements {
     entries: BTreeMap<StatementId, Entry>,
+    /// Of all texts.
+    bytes: usize,
     uses: u64,
 }
 
@@ -45,11 +49,14 @@ impl Statements {
         text: &str,
     ) -> Result<Planned, RequestError> {
         let id = statement_id(keyspace, text);
-        if let Some(planned) = self.find(snapshot, id)? {
+        let known = |entry: &Entry| *entry.text == *text && entry.keyspace.as_deref() == keyspace;
+        if self.entries.get(&id).is_some_and(known)
+            && let Some(planned) = self.find(snapshot, id)?
+        {
             return Ok(planned);
         }
         let statement = Arc::new(quorate_cql::parse(text)?);
-        self.insert(snapshot, id, keyspace, statement)
+        self.insert(snapshot, id, (keyspace, Arc::from(text)), statement)
     }
 
     /// Plans a text and registers it for the whole node.
@@ -62,7 +69,9 @@ impl Statements {
     ) -> Result<(StatementId, Planned), RequestError> {
         let planned = self.plan_text(snapshot, keyspace, text)?;
         let id = statement_id(keyspace, text);
-        shared.prepared.register(id, keyspace, text);
+        if !shared.prepared.register(id, keyspace, text) {
+            return Err(RequestError::invalid("another prepared statement has the identity of this one"));
+        }
         Ok((id, planned))
     }
 
@@ -88,36 +97,50 @@ impl Statements {
         if entry.schema_epoch == snapshot.metadata.schema.epoch.0 {
             return Ok(Some(entry.planned.clone()));
         }
-        let (keyspace, statement) = (entry.keyspace.clone(), Arc::clone(&entry.statement));
-        self.entries.remove(&id);
-        self.insert(snapshot, id, keyspace.as_deref(), statement).map(Some)
+        let (text, keyspace, statement) =
+            (Arc::clone(&entry.text), entry.keyspace.clone(), Arc::clone(&entry.statement));
+        self.remove(id);
+        self.insert(snapshot, id, (keyspace.as_deref(), text), statement).map(Some)
     }
 
     fn insert(
         &mut self,
         snapshot: &Snapshot,
         id: StatementId,
-        keyspace: Option<&str>,
+        (keyspace, text): (Option<&str>, Arc<str>),
         statement: Arc<Statement>,
     ) -> Result<Planned, RequestError> {
         let schema = &snapshot.metadata.schema;
         let plan = Arc::new(quorate_cql::plan(&statement, schema, keyspace)?);
         let planned = Planned { plan, fingerprint: fingerprint(id) };
-        if self.entries.len() >= limits::PREPARED_MAX {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(id, _)| *id);
-            if let Some(oldest) = oldest {
-                self.entries.remove(&oldest);
-            }
+        self.remove(id);
+        let bytes = text.len();
+        if bytes > limits::STATEMENT_CACHED_BYTES_MAX {
+            return Ok(planned);
         }
-        let entry = Entry {
-            keyspace: keyspace.map(str::to_owned),
-            statement,
-            planned: planned.clone(),
-            schema_epoch: schema.epoch.0,
-            used: self.uses,
-        };
-        self.entries.insert(id, entry);
+        if self.entries.len() >= limits::PREPARED_MAX || self.bytes + bytes > limits::STATEMENTS_BYTES_MAX {
+            self.forget_half();
+        }
+        let keyspace = keyspace.map(str::to_owned);
+        let (schema_epoch, used) = (schema.epoch.0, self.uses);
+        self.bytes += bytes;
+        self.entries.insert(id, Entry { text, keyspace, statement, planned: planned.clone(), schema_epoch, used });
         Ok(planned)
+    }
+
+    fn remove(&mut self, id: StatementId) {
+        if let Some(entry) = self.entries.remove(&id) {
+            self.bytes -= entry.text.len();
+        }
+    }
+
+    /// Makes room for many at once: looking for the one that was used least recently costs as much.
+    fn forget_half(&mut self) {
+        let mut used: Vec<u64> = self.entries.values().map(|entry| entry.used).collect();
+        used.sort_unstable();
+        let middle = used.get(used.len() / 2).copied().unwrap_or_default();
+        self.entries.retain(|_, entry| entry.used > middle);
+        self.bytes = self.entries.values().map(|entry| entry.text.len()).sum();
     }
 }
 

@@ -280,6 +280,11 @@ impl Storage {
         lock(&self.engine.manifest).edit(|state| state.log_damage.clear())
     }
 
+    /// Why nothing is written any more before the next start, if so.
+    pub fn failure(&self) -> Option<&str> {
+        self.engine.poisoned.get().map(String::as_str)
+    }
+
     /// How hard writers press on memory.
     pub fn pressure(&self) -> Pressure {
         self.engine.pressure()
