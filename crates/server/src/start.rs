@@ -36,10 +36,13 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         .enable_all()
         .build()
         .map_err(|source| ServerError::System { action: "start the main runtime", source })?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let server = Server::open(config).await?;
         server.run_until_told().await
-    })
+    });
+    // Dropped, it would wait for whoever still waits for a thread that hangs: a stop has its time.
+    runtime.shutdown_background();
+    ended
 }
 
 /// A panic anywhere is a bug of ours: the process ends, and what is on disk is right.

@@ -45,7 +45,11 @@ pub(crate) fn start(
         .map_err(|source| ServerError::System { action: "start a thread's runtime", source })?;
     std::thread::Builder::new()
         .name(name)
-        .spawn(move || runtime.block_on(run(id, machine, clock, shared, listeners)))
+        .spawn(move || {
+            runtime.block_on(run(id, machine, clock, shared, listeners));
+            // A name that is being resolved keeps no stop waiting.
+            runtime.shutdown_background();
+        })
         .map_err(|source| ServerError::System { action: "start a thread", source })
 }
 
