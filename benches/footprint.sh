@@ -10,7 +10,10 @@ folder="$(mktemp -d)"
 address="127.$((RANDOM % 200 + 32)).$((RANDOM % 256)).1"
 node=""
 finish() {
-    [ -z "$node" ] || kill -9 "$node" 2>/dev/null || true
+    if [ -n "$node" ]; then
+        kill -TERM "$node" 2>/dev/null || true
+        wait "$node" 2>/dev/null || true
+    fi
     rm -rf "$folder"
 }
 trap finish EXIT
@@ -26,9 +29,9 @@ printf 'stripped binary       %s MB (goal: under 40)\n' "$(awk "BEGIN { printf \
 times=()
 for round in 1 2 3 4 5; do
     started="$(now_ms)"
-    "$program" start --listen "$address" --data-dir "$folder/data$round" >"$folder/out" 2>"$folder/err" &
+    "$program" start --listen "$address" --data-dir "$folder/data$round" >"$folder/out$round" 2>"$folder/err" &
     node=$!
-    until grep -q '^ready:' "$folder/out"; do
+    until grep -qs '^ready:' "$folder/out$round"; do
         kill -0 "$node" 2>/dev/null || { cat "$folder/err"; exit 1; }
         [ $(($(now_ms) - started)) -lt 30000 ] || { echo "not ready within 30 s"; cat "$folder/err"; exit 1; }
         sleep 0.005
