@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use quorate_cql_wire::message::event::{Event, SchemaChanged, SchemaTarget, StatusChange, TopologyChange};
 use quorate_model::NodeId;
 use quorate_model::request::SchemaChangeKind;
-use quorate_model::schema::{Keyspace, Schema};
+use quorate_model::schema::Schema;
 use quorate_node::Snapshot;
 
 use super::connection::Connection;
@@ -105,6 +105,9 @@ fn schema_changes(old: &Schema, new: &Schema, events: &mut Vec<Event>) {
             for table in keyspace.tables.keys() {
                 push(SchemaChangeKind::Dropped, name, SchemaTarget::Table(table.clone()));
             }
+            for user_type in keyspace.types.keys() {
+                push(SchemaChangeKind::Dropped, name, SchemaTarget::Type(user_type.clone()));
+            }
             push(SchemaChangeKind::Dropped, name, SchemaTarget::Keyspace);
         }
     }
@@ -122,29 +125,42 @@ fn schema_changes(old: &Schema, new: &Schema, events: &mut Vec<Event>) {
                 None
             }
         };
-        table_changes(before.map(|keyspace| &**keyspace), keyspace, |kind, table| {
-            push(kind, name, SchemaTarget::Table(table.to_owned()));
-        });
+        // Types first: tables are made of them.
+        let (old_types, old_tables) = match before {
+            Some(before) => (Some(&before.types), Some(&before.tables)),
+            None => (None, None),
+        };
+        for (kind, user_type) in differences(old_types, &keyspace.types, |_, _| false) {
+            push(kind, name, SchemaTarget::Type(user_type));
+        }
+        for (kind, table) in differences(old_tables, &keyspace.tables, |old, new| old.id != new.id) {
+            push(kind, name, SchemaTarget::Table(table));
+        }
     }
 }
 
-fn table_changes(old: Option<&Keyspace>, new: &Keyspace, mut push: impl FnMut(SchemaChangeKind, &str)) {
-    for (name, table) in &new.tables {
-        match old.and_then(|old| old.tables.get(name)) {
+/// What was created, altered and dropped. Of the same name and yet another thing: dropped and created.
+fn differences<T: PartialEq>(
+    old: Option<&BTreeMap<String, Arc<T>>>,
+    new: &BTreeMap<String, Arc<T>>,
+    is_another: impl Fn(&T, &T) -> bool,
+) -> Vec<(SchemaChangeKind, String)> {
+    let mut found = Vec::new();
+    let mut push = |kind, name: &String| found.push((kind, name.clone()));
+    for (name, thing) in new {
+        match old.and_then(|old| old.get(name)) {
             None => push(SchemaChangeKind::Created, name),
-            Some(before) if before.id != table.id => {
+            Some(before) if is_another(before, thing) => {
                 push(SchemaChangeKind::Dropped, name);
                 push(SchemaChangeKind::Created, name);
             }
-            Some(before) if before != table => push(SchemaChangeKind::Updated, name),
+            Some(before) if before != thing => push(SchemaChangeKind::Updated, name),
             Some(_) => {}
         }
     }
-    for name in old.iter().flat_map(|old| old.tables.keys()) {
-        if !new.tables.contains_key(name) {
-            push(SchemaChangeKind::Dropped, name);
-        }
-    }
+    let gone = old.iter().flat_map(|old| old.keys()).filter(|name| !new.contains_key(*name));
+    gone.for_each(|name| push(SchemaChangeKind::Dropped, name));
+    found
 }
 
 /// The IP of `IP:PORT`.

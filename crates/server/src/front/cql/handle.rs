@@ -20,6 +20,9 @@ use super::metadata::id_of;
 use crate::front::{AnswerTo, Waiting, failed, refusal};
 use crate::shared::Shared;
 
+/// Said where a request was to be traced.
+const NO_TRACES: &str = "Tracing through CQL is not supported yet: the request was executed without";
+
 /// What is needed to answer a request.
 pub(super) struct Asked {
     pub(super) version: ProtocolVersion,
@@ -119,7 +122,11 @@ fn start(startup: &Startup) -> ResponseMessage {
 
 /// The response that says what the machine has answered.
 pub(super) fn response(response: ClientResponse, asked: &Asked) -> ResponseMessage {
-    let ClientResponse { result, warnings, trace } = response;
+    let ClientResponse { result, mut warnings, trace } = response;
+    if trace.is_some() {
+        // With a trace's id drivers would wait for rows of `system_traces` that never come.
+        warnings.push(NO_TRACES.to_owned());
+    }
     let result = result.and_then(|answer| {
         if let Answer::Prepared(prepared) = &answer {
             asked.shared.prepared_metadata.announce(prepared.id, id_of(&prepared.result));
@@ -131,7 +138,7 @@ pub(super) fn response(response: ClientResponse, asked: &Asked) -> ResponseMessa
         Ok(result) => Response::Result(result),
         Err(error) => Response::Error(error_message(&error, &|node| address_of(&asked.shared, node))),
     };
-    ResponseMessage { tracing_id: trace.map(|trace| trace.session), warnings, custom_payload: Vec::new(), body }
+    ResponseMessage { tracing_id: None, warnings, custom_payload: Vec::new(), body }
 }
 
 /// A node's address, as drivers know it.
