@@ -10,6 +10,8 @@ pub const STATEMENT_CACHED_BYTES_MAX: usize = 64 * 1024;
 pub const STATEMENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Frames parked in one worker until the node has caught up with the epoch they were planned at.
 pub const PARKED_MAX: usize = 4_096;
+/// Bytes of their mutations.
+pub const PARKED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Peers' requests in flight in one worker before further ones are refused as overloaded.
 pub const PEER_REQUESTS_MAX: usize = 65_536;
 /// Bytes of one page of rows, if the client sets no smaller bound.

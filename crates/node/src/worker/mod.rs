@@ -154,6 +154,7 @@ impl Worker {
             return;
         }
         self.replica.note_epoch(self.snapshot.epoch());
+        self.refuse_expired(step);
         for (from, envelope) in self.parked.take_ready(self.snapshot.epoch()) {
             self.serve_remote(step, from, envelope);
         }
@@ -293,10 +294,15 @@ impl Worker {
         }
     }
 
-    fn fire_timers(&mut self, step: &mut Step<'_>) {
-        for refused in self.parked.take_expired(step.now) {
-            self.respond(step, refused.0, refused.1);
+    /// What has waited for an epoch beyond its deadline is not executed any more.
+    fn refuse_expired(&mut self, step: &mut Step<'_>) {
+        for (from, refused) in self.parked.take_expired(step.now) {
+            self.respond(step, from, refused);
         }
+    }
+
+    fn fire_timers(&mut self, step: &mut Step<'_>) {
+        self.refuse_expired(step);
         while let Some((at, id)) = self.timers.first().copied() {
             if at > step.now.mono {
                 break;

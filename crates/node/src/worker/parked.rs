@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use quorate_coordinator::message::{ReplicaFailure, ReplicaResponse, RequestEnvelope, ResponseEnvelope};
+use quorate_coordinator::message::{
+    ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope, ResponseEnvelope,
+};
 use quorate_env::{Instant, Now};
 use quorate_model::Epoch;
 
@@ -13,6 +15,8 @@ use crate::machine::PeerAddress;
 #[derive(Debug, Default)]
 pub(super) struct Parked {
     waiting: Vec<(Instant, PeerAddress, RequestEnvelope)>,
+    /// Of their mutations.
+    bytes: usize,
 }
 
 impl Parked {
@@ -22,6 +26,12 @@ impl Parked {
             let reason = format!("{} requests wait for a later epoch", limits::PARKED_MAX);
             return Some(failed(&envelope, ReplicaFailure::Overloaded(reason)));
         }
+        let bytes = self.bytes.saturating_add(size(&envelope));
+        if bytes > limits::PARKED_BYTES_MAX && !self.waiting.is_empty() {
+            let reason = format!("{} bytes of requests wait for a later epoch", self.bytes);
+            return Some(failed(&envelope, ReplicaFailure::Overloaded(reason)));
+        }
+        self.bytes = bytes;
         let deadline = now.mono + Duration::from_millis(u64::from(envelope.timeout_ms));
         self.waiting.push((deadline, from, envelope));
         None
@@ -32,7 +42,7 @@ impl Parked {
         let waiting = std::mem::take(&mut self.waiting);
         let (ready, still): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|(_, _, envelope)| envelope.epoch <= epoch);
-        self.waiting = still;
+        self.keep(still);
         ready.into_iter().map(|(_, from, envelope)| (from, envelope)).collect()
     }
 
@@ -44,16 +54,28 @@ impl Parked {
         let waiting = std::mem::take(&mut self.waiting);
         let (expired, still): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|(deadline, _, _)| *deadline <= now.mono);
-        self.waiting = still;
+        self.keep(still);
         expired
             .into_iter()
             .map(|(_, from, envelope)| (from, failed(&envelope, ReplicaFailure::DeadlinePassed)))
             .collect()
     }
 
+    fn keep(&mut self, waiting: Vec<(Instant, PeerAddress, RequestEnvelope)>) {
+        self.bytes = waiting.iter().map(|(_, _, envelope)| size(envelope)).sum();
+        self.waiting = waiting;
+    }
+
     /// When the first of them expires.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.waiting.iter().map(|(deadline, _, _)| *deadline).min()
+    }
+}
+
+fn size(envelope: &RequestEnvelope) -> usize {
+    match &envelope.body {
+        ReplicaRequest::Write(mutation) | ReplicaRequest::Repair(mutation) => mutation.bytes.len(),
+        ReplicaRequest::Read { .. } => 0,
     }
 }
 
