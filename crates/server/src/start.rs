@@ -77,10 +77,10 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let network = &config.network;
         let workers = usize::from(config.threads.workers).max(1);
-        let cql = listen("CQL", network.at(network.cql_port), workers)?;
         let grpc = listen("gRPC", network.at(network.grpc_port), workers)?;
         let internode = listen("internode", network.at(network.internode_port), workers)?;
         let http = listen("HTTP", network.at(network.http_port), 1)?;
+        let cql = listen("CQL", network.at(network.cql_port), workers)?;
         let clock = Clock::new();
         let opened = open(clock)?;
         let shared = share(config, &opened.view, opened.node_id, opened.sync_log, opened.workers.len())?;
