@@ -18,7 +18,8 @@ pub enum Plant {
     ForgetPersist,
     /// A restarted node does not find its commit log.
     ForgetLog,
-    /// The transport delivers frames to the next incarnation of whom they were for.
+    /// The transport delivers what was on connections that are gone, again and again, also to the next incarnation of whom
+    /// it was for.
     StaleFrames,
     /// The transport lets damaged frames through.
     DamagedFrames,

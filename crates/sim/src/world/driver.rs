@@ -9,6 +9,9 @@ use crate::network::Passage;
 use crate::plant::Plant;
 use crate::world::node::address;
 
+/// How often a planted stale frame arrives.
+const STALE_ARRIVALS: usize = 60;
+
 impl World {
     /// Whether the process of this life still runs; if it stands still, `None`, and the caller is to come again later.
     fn present(&self, node: usize, life: u64) -> bool {
@@ -192,6 +195,14 @@ impl World {
         let stale = !self.network.is_current(passage.ends, passage.connection);
         if stale && self.plant != Some(Plant::StaleFrames) {
             return;
+        }
+        if stale {
+            // Planted: what was on a connection that is gone arrives after all, again and again for some time.
+            let left = if passage.ends.0 == usize::MAX { passage.ends.1 } else { STALE_ARRIVALS };
+            if left > 0 {
+                let after = self.random.between(5_000_000, 80_000_000);
+                self.schedule(after, Event::Arrive(Passage { ends: (usize::MAX, left - 1), ..passage.clone() }));
+            }
         }
         if !self.network.passes_one_way(from, to) {
             self.network.hold(passage);
