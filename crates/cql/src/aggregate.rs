@@ -58,9 +58,6 @@ impl Aggregate {
         if matches!(kind, Kind::Sum | Kind::Average) && !is_number {
             return Err(mismatch());
         }
-        if kind == Kind::Average && *cql_type == CqlType::Decimal {
-            return Err("avg() of decimal is not supported yet".to_owned());
-        }
         let result = if kind == Kind::Count { CqlType::BigInt } else { cql_type.clone() };
         Ok((Self { kind, argument: Some(Box::new(argument)), cql_type: cql_type.clone() }, result))
     }
@@ -177,7 +174,21 @@ fn number(cql_type: &CqlType, sum: Sum, count: i64) -> Value {
         }
         (Sum::Float(sum), CqlType::Float) => Value::Float((sum / count as f64) as f32),
         (Sum::Float(sum), _) => Value::Double(sum / count as f64),
-        (Sum::Big(sum, scale), CqlType::Decimal) => Value::Decimal(sum, scale),
+        (Sum::Big(sum, scale), CqlType::Decimal) => Value::Decimal(half_even(&sum, count), scale),
         (Sum::Big(sum, _), _) => Value::Varint(sum / BigInt::from(count)),
     }
+}
+
+/// The quotient, rounded to the nearest, or of two that are as near to the even one.
+fn half_even(sum: &BigInt, count: i64) -> BigInt {
+    let count = BigInt::from(count.max(1));
+    let (whole, rest) = (sum / &count, sum % &count);
+    let is_odd = (&whole % BigInt::from(2)) != BigInt::from(0);
+    let away = match (rest.magnitude() * 2u32).cmp(count.magnitude()) {
+        std::cmp::Ordering::Less => false,
+        std::cmp::Ordering::Equal => is_odd,
+        std::cmp::Ordering::Greater => true,
+    };
+    let step = if sum.sign() == num_bigint::Sign::Minus { -1 } else { 1 };
+    if away { whole + step } else { whole }
 }

@@ -252,7 +252,7 @@ pub struct Select {
     pub columns: Vec<SelectedColumn>,
     pub table: TableName,
     pub relations: Vec<Relation>,
-    pub group_by: Vec<Name>,
+    pub group_by: Vec<Selector>,
     /// Column and whether descending.
     pub order_by: Vec<(Name, bool)>,
     pub per_partition_limit: Option<Term>,
@@ -275,14 +275,26 @@ pub enum Selector {
     Column(Name),
     /// `COUNT(*)`, `COUNT(1)`.
     CountRows,
-    WriteTime(Name),
-    MaxWriteTime(Name),
-    Ttl(Name),
+    /// `writetime(c)` and the like, of a column, an element, a field or a slice.
+    Attribute(Attribute, Box<Selector>),
     Function(Name, Vec<Selector>),
     Cast(Box<Selector>, TypeName),
     Field(Box<Selector>, Name),
     Element(Box<Selector>, Term),
+    /// `m[a..b]`, both included.
+    Slice(Box<Selector>, Option<Term>, Option<Term>),
+    /// Arithmetic: operator and operands (one for a sign).
+    Operation(char, Vec<Selector>),
     Term(Term),
+}
+
+/// What is told of cells, rather than their values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Attribute {
+    WriteTime,
+    MaxWriteTime,
+    Ttl,
 }
 
 /// One condition of a `WHERE`.
@@ -366,8 +378,8 @@ pub struct Insert {
     pub table: TableName,
     pub columns: Vec<Name>,
     pub values: Vec<Term>,
-    /// `INSERT INTO t JSON …`.
-    pub json: bool,
+    /// `INSERT INTO t JSON …`: whether columns that it leaves out stay as they are.
+    pub json: Option<bool>,
     pub if_not_exists: bool,
     pub using: Using,
 }

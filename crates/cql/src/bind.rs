@@ -27,6 +27,8 @@ pub(crate) struct Evaluator<'a> {
     random: &'a mut dyn FnMut() -> u64,
     /// Counts what must differ within one execution: time UUIDs and list places.
     sequence: u32,
+    /// The document of `INSERT … JSON`, once it is read.
+    pub(crate) document: Option<crate::insert_json::Document>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -57,6 +59,7 @@ impl<'a> Evaluator<'a> {
             partitioner: context.partitioner,
             random: &mut *context.random,
             sequence,
+            document: None,
         })
     }
 

@@ -212,9 +212,9 @@ fn field_of(column: &Column, field: &Name) -> Result<(u16, CqlType), RequestErro
         return Err(invalid(format!("{} is not a user type", column.name), field.place));
     };
     let found = (0u16..).zip(fields).find(|(_, (name, _))| *name == field.text);
-    found.map(|(position, (_, field_type))| (position, field_type.clone())).ok_or_else(|| {
-        invalid(format!("UDT column {} does not have a field named {field}", column.name), field.place)
-    })
+    found
+        .map(|(position, (_, field_type))| (position, field_type.clone()))
+        .ok_or_else(|| invalid(format!("UDT column {} does not have a field named {field}", column.name), field.place))
 }
 
 fn delete_element(

@@ -123,8 +123,12 @@ impl DescribeRequest {
                 let keyspace = find_keyspace(schema, self.keyspace_name(name))?;
                 if *kind == "User defined type" {
                     let found = keyspace.types.get(&name.name.text).map(|found| type_element(found));
-                    let missing =
-                        || RequestError::invalid(format!("User defined type '{}' not found in '{}'", name.name, keyspace.name));
+                    let missing = || {
+                        RequestError::invalid(format!(
+                            "User defined type '{}' not found in '{}'",
+                            name.name, keyspace.name
+                        ))
+                    };
                     return Ok(vec![found.ok_or_else(missing)?]);
                 }
                 let message = format!("{kind} '{}' not found in keyspace '{}'", name.name, keyspace.name);

@@ -9,8 +9,10 @@ use quorate_model::schema::{Keyspace, Schema, Table};
 
 use crate::ast::{Constant, Term, TermKind, TypeName};
 use crate::bind::Evaluator;
+use crate::calls::{self, Argument, Call};
 use crate::codec;
-use crate::functions::{self, Function};
+use crate::insert_json::JsonColumn;
+use crate::json;
 use crate::types::{self, Scope};
 
 /// A typed value.
@@ -24,8 +26,12 @@ pub(crate) enum Expr {
     Composite(CqlType, Vec<Expr>),
     /// The token of these values as a partition key.
     Token(Vec<Expr>),
-    /// A call, with the type of each argument.
-    Function(Function, Vec<(CqlType, Expr)>),
+    /// A call of a function or operator.
+    Call(Box<Call>, Vec<Expr>),
+    /// The value of this type in a JSON text.
+    FromJson(CqlType, Box<Expr>),
+    /// A column of `INSERT … JSON`.
+    JsonColumn(Arc<JsonColumn>),
 }
 
 /// A value when bound.
@@ -122,13 +128,13 @@ pub(crate) fn typed(term: &Term, receiver: &Receiver<'_>, parameters: &mut Param
         TermKind::Function(name, arguments) => function(name, arguments, receiver, term.place, parameters),
         TermKind::Hint(type_name, inner) => {
             let hinted = resolve_type(type_name, term.place, parameters)?;
-            if &hinted != cql_type {
+            if !calls::assignable(&hinted, cql_type) {
                 let message = format!("Cannot assign value {term} to {} of type {cql_type}", receiver.name);
                 return Err(invalid(message, term.place));
             }
             typed(inner, receiver, parameters)
         }
-        TermKind::Operation(..) => Err(invalid(format!("Arithmetic ('{term}') is not supported yet"), term.place)),
+        TermKind::Operation(operator, operands) => operation(*operator, operands, receiver, term.place, parameters),
     }
 }
 
@@ -192,9 +198,23 @@ pub(crate) fn fits(term: &Term, cql_type: &CqlType, parameters: &Parameters) -> 
         (TermKind::Fields(given), CqlType::UserDefined { fields, .. }) => given.iter().all(|(name, value)| {
             fields.iter().any(|(field, field_type)| *field == name.text && fits(value, field_type))
         }),
-        (TermKind::Function(name, _), _) => Function::find(name).is_some_and(|function| function.returns(cql_type)),
+        (TermKind::Tuple(items), _) => match items.as_slice() {
+            [single] => fits(single, cql_type),
+            _ => false,
+        },
+        (TermKind::Function(name, _), _) if calls::is_from_json(name) => true,
+        (TermKind::Function(name, arguments), _) => {
+            let given: Vec<Argument<'_>> = arguments.iter().map(|term| Argument::of_term(term, parameters)).collect();
+            let found = calls::resolve(name, &given, Some(cql_type), parameters);
+            found.is_some_and(|call| call.is_ok_and(|call| calls::assignable(&call.returns, cql_type)))
+        }
+        (TermKind::Operation(operator, operands), _) => {
+            let given: Vec<Argument<'_>> = operands.iter().map(|term| Argument::of_term(term, parameters)).collect();
+            let found = calls::operation(*operator, &given, Some(cql_type), parameters);
+            found.is_ok_and(|call| calls::assignable(&call.returns, cql_type))
+        }
         (TermKind::Hint(type_name, _), _) => {
-            resolve_type(type_name, term.place, parameters).is_ok_and(|hinted| &hinted == cql_type)
+            resolve_type(type_name, term.place, parameters).is_ok_and(|hinted| calls::assignable(&hinted, cql_type))
         }
         _ => false,
     }
@@ -247,7 +267,9 @@ fn composite(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) 
             }
         }
         (TermKind::Fields(given), CqlType::UserDefined { fields, name: type_name, .. }) => {
-            if let Some((unknown, _)) = given.iter().find(|(field, _)| fields.iter().all(|(known, _)| *known != field.text)) {
+            if let Some((unknown, _)) =
+                given.iter().find(|(field, _)| fields.iter().all(|(known, _)| *known != field.text))
+            {
                 let message = format!("Unknown field '{unknown}' in value of user defined type {type_name}");
                 return Err(invalid(message, unknown.place));
             }
@@ -297,7 +319,14 @@ fn check_dimension(given: usize, receiver: &Receiver<'_>, place: Place) -> Resul
     }
 }
 
-fn check_items(literal: &str, role: &str, items: &[Term], element: &CqlType, name: &str, parameters: &Parameters) -> Result<(), RequestError> {
+fn check_items(
+    literal: &str,
+    role: &str,
+    items: &[Term],
+    element: &CqlType,
+    name: &str,
+    parameters: &Parameters,
+) -> Result<(), RequestError> {
     for item in items {
         if item.kind == TermKind::Null {
             return Err(invalid("null is not supported inside collections", item.place));
@@ -317,42 +346,77 @@ fn function(
     place: Place,
     parameters: &mut Parameters,
 ) -> Result<Expr, RequestError> {
-    let Some(function) = Function::find(name) else {
+    if calls::is_from_json(name) {
+        let [argument] = arguments else {
+            return Err(invalid(format!("Invalid number of arguments in call to function {name}"), place));
+        };
+        let text = typed(argument, &Receiver { name: "arg0(system.from_json)", cql_type: &CqlType::Text }, parameters)?;
+        return Ok(Expr::FromJson(receiver.cql_type.clone(), Box::new(text)));
+    }
+    let given: Vec<Argument<'_>> = arguments.iter().map(|term| Argument::of_term(term, parameters)).collect();
+    let Some(call) = calls::resolve(name, &given, Some(receiver.cql_type), parameters) else {
         return Err(invalid(format!("Unknown function {name} called"), place));
     };
-    if !function.returns(receiver.cql_type) {
+    let call = call.map_err(|message| invalid(message, place))?;
+    finish_call(call, arguments, receiver, place, parameters)
+}
+
+fn operation(
+    operator: char,
+    operands: &[Term],
+    receiver: &Receiver<'_>,
+    place: Place,
+    parameters: &mut Parameters,
+) -> Result<Expr, RequestError> {
+    let given: Vec<Argument<'_>> = operands.iter().map(|term| Argument::of_term(term, parameters)).collect();
+    let call = calls::operation(operator, &given, Some(receiver.cql_type), parameters)
+        .map_err(|message| invalid(message, place))?;
+    finish_call(call, operands, receiver, place, parameters)
+}
+
+fn finish_call(
+    call: Call,
+    arguments: &[Term],
+    receiver: &Receiver<'_>,
+    place: Place,
+    parameters: &mut Parameters,
+) -> Result<Expr, RequestError> {
+    if !calls::assignable(&call.returns, receiver.cql_type) {
         let message = format!(
             "Type error: cannot assign result of function {} (type {}) to {} (type {})",
-            function.full_name(),
-            function.return_type(),
-            receiver.name,
-            receiver.cql_type
-        );
-        return Err(invalid(message, place));
-    }
-    let types = function.argument_types();
-    if types.len() != arguments.len() {
-        let message = format!(
-            "Invalid number of arguments in call to function {}: {} required but {} provided",
-            function.full_name(),
-            types.len(),
-            arguments.len()
+            call.name, call.returns, receiver.name, receiver.cql_type
         );
         return Err(invalid(message, place));
     }
     let mut exprs = Vec::with_capacity(arguments.len());
-    for (index, (argument, choices)) in arguments.iter().zip(types).enumerate() {
-        let Some(cql_type) = choices.iter().find(|candidate| fits(argument, candidate, parameters)) else {
-            let message = format!(
-                "Type error: {argument} cannot be passed as argument {index} of function {}",
-                function.full_name()
-            );
-            return Err(invalid(message, argument.place));
-        };
-        let name = format!("arg{index}({})", function.full_name());
-        exprs.push((cql_type.clone(), typed(argument, &Receiver { name: &name, cql_type }, parameters)?));
+    for (index, (argument, cql_type)) in arguments.iter().zip(&call.arguments).enumerate() {
+        let name = format!("arg{index}({})", call.name);
+        exprs.push(typed(argument, &Receiver { name: &name, cql_type }, parameters)?);
     }
-    Ok(Expr::Function(function, exprs))
+    Ok(Expr::Call(Box::new(call), exprs))
+}
+
+/// The type that a term has whatever receives it; `None` for literals and markers.
+pub(crate) fn type_of(term: &Term, parameters: &Parameters) -> Option<CqlType> {
+    match &term.kind {
+        TermKind::Hint(type_name, _) => resolve_type(type_name, term.place, parameters).ok(),
+        TermKind::Function(name, arguments) => {
+            let given: Vec<Argument<'_>> = arguments.iter().map(|term| Argument::of_term(term, parameters)).collect();
+            Some(calls::resolve(name, &given, None, parameters)?.ok()?.returns)
+        }
+        TermKind::Operation(operator, operands) => {
+            let given: Vec<Argument<'_>> = operands.iter().map(|term| Argument::of_term(term, parameters)).collect();
+            if given.iter().all(|operand| operand.exact.is_none()) {
+                return None;
+            }
+            calls::operation(*operator, &given, None, parameters).ok().map(|call| call.returns)
+        }
+        TermKind::Tuple(items) => match items.as_slice() {
+            [single] => type_of(single, parameters),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 pub(crate) fn resolve_type(
@@ -400,14 +464,21 @@ impl Expr {
                 let token = evaluator.token(&crate::keys::partition_key(&key)?.0);
                 Ok(Bound::Value(Bytes::copy_from_slice(&token.0.to_be_bytes())))
             }
-            Self::Function(function, arguments) => {
+            Self::Call(call, arguments) => {
                 let mut values = Vec::with_capacity(arguments.len());
-                for (cql_type, argument) in arguments {
-                    values.push((cql_type.clone(), argument.eval(evaluator)?.into_option()));
+                for argument in arguments {
+                    values.push(argument.eval(evaluator)?.into_option());
                 }
-                let result = functions::call(*function, &values, evaluator)?;
-                Ok(result.map_or(Bound::Null, Bound::Value))
+                Ok(call.eval(&values, Some(evaluator))?.map_or(Bound::Null, Bound::Value))
             }
+            Self::FromJson(cql_type, text) => {
+                let Some(text) = text.eval(evaluator)?.into_option() else { return Ok(Bound::Null) };
+                let parsed = json::parse(&String::from_utf8_lossy(&text))
+                    .map_err(|problem| RequestError::invalid(format!("Could not decode JSON string: {problem}")))?;
+                let value = json::from_json(cql_type, &parsed).map_err(RequestError::invalid)?;
+                Ok(value.map_or(Bound::Null, Bound::Value))
+            }
+            Self::JsonColumn(column) => column.eval(evaluator),
         }
     }
 

@@ -8,7 +8,8 @@ use quorate_model::schema::Column;
 use crate::ast::Operator;
 use crate::bind::Evaluator;
 use crate::codec;
-use crate::keys::{choices, required};
+use crate::expr::{Bound, Expr};
+use crate::keys::choices;
 use crate::restrictions::{Filter, FilterTest};
 
 /// A test with its values.
@@ -25,6 +26,15 @@ enum BoundTest {
     Contains(Bytes),
     ContainsKey(Bytes),
     Element(Bytes, Bytes),
+}
+
+/// A value that must be there.
+fn required(value: &Expr, name: &str, evaluator: &mut Evaluator<'_>) -> Result<Bytes, RequestError> {
+    match value.eval(evaluator)? {
+        Bound::Value(bytes) => Ok(bytes),
+        Bound::Null => Err(RequestError::invalid(format!("Unsupported null value for column {name}"))),
+        Bound::Unset => Err(RequestError::invalid(format!("Unsupported unset value for column {name}"))),
+    }
 }
 
 impl BoundFilter {

@@ -51,12 +51,6 @@ impl Function {
         ALL.iter().find(|(known, _)| squeezed(known) == wanted).map(|(_, function)| *function)
     }
 
-    /// `system.now`.
-    pub(crate) fn full_name(self) -> String {
-        let name = ALL.iter().find(|(_, function)| *function == self).map_or("", |(name, _)| name);
-        format!("system.{name}")
-    }
-
     pub(crate) fn return_type(self) -> CqlType {
         match self {
             Self::Now | Self::CurrentTimeUuid | Self::MinTimeUuid | Self::MaxTimeUuid => CqlType::TimeUuid,
@@ -66,12 +60,6 @@ impl Function {
             Self::CurrentTime => CqlType::Time,
             Self::ToUnixTimestamp => CqlType::BigInt,
         }
-    }
-
-    /// Whether its result can be a value of the type.
-    pub(crate) fn returns(self, cql_type: &CqlType) -> bool {
-        let own = self.return_type();
-        &own == cql_type || (own == CqlType::TimeUuid && *cql_type == CqlType::Uuid)
     }
 
     /// For each argument, the types it may have.
@@ -131,14 +119,17 @@ fn millis_of(cql_type: &CqlType, bytes: &Bytes) -> Result<i64, RequestError> {
     match codec::decode(cql_type, bytes).map_err(RequestError::invalid)? {
         Value::Timestamp(ms) => Ok(ms),
         Value::Date(day) => Ok((i64::from(day) - DATE_EPOCH).saturating_mul(DAY_MS)),
-        Value::Uuid(uuid) => {
-            let [a, b, c, d, e, f, g, h, ..] = uuid;
-            let steps = u64::from_be_bytes([g & 0x0f, h, e, f, a, b, c, d]);
-            let since_1970 = (i128::from(steps) - UUID_EPOCH_OFFSET).div_euclid(10_000);
-            Ok(i64::try_from(since_1970).unwrap_or(i64::MAX))
-        }
+        Value::Uuid(uuid) => Ok(millis_of_uuid(uuid)),
         _ => Err(RequestError::invalid(format!("a {cql_type} has no time"))),
     }
+}
+
+/// Milliseconds since 1970 of a version-1 UUID.
+pub(crate) fn millis_of_uuid(uuid: [u8; 16]) -> i64 {
+    let [a, b, c, d, e, f, g, h, ..] = uuid;
+    let steps = u64::from_be_bytes([g & 0x0f, h, e, f, a, b, c, d]);
+    let since_1970 = (i128::from(steps) - UUID_EPOCH_OFFSET).div_euclid(10_000);
+    i64::try_from(since_1970).unwrap_or(i64::MAX)
 }
 
 /// A version-1 UUID of this time in 100-nanosecond steps since 1970.

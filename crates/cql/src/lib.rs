@@ -19,19 +19,26 @@
 //! end to end over partitions in memory, and broken statements by the thousand.
 
 mod aggregate;
+mod arithmetic;
 pub mod ast;
 mod bind;
+mod calls;
+mod casts;
 mod change;
 mod codec;
 mod describe;
 mod expr;
 mod filter;
 mod functions;
+mod groups;
+mod insert_json;
+mod json;
 mod keys;
 mod keywords;
 pub mod lexer;
 pub mod limits;
 mod modify;
+mod moments;
 mod operation;
 mod options;
 mod parser;
@@ -47,6 +54,7 @@ mod selection;
 mod split;
 pub mod system_tables;
 mod types;
+mod view;
 
 pub use bind::BindContext;
 pub use describe::{DescribeRequest, create_keyspace, create_table};

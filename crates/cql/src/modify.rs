@@ -149,23 +149,33 @@ fn missing<'a>(columns: impl Iterator<Item = &'a Column>) -> String {
     columns.map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn plan_insert(insert: &Insert, table: Arc<Table>, parameters: &mut Parameters) -> Result<ModifyPlan, RequestError> {
-    if insert.json {
-        return Err(RequestError::invalid("INSERT … JSON is not supported yet"));
+/// The columns of an `INSERT`, each with its value.
+fn given_values<'a>(
+    insert: &Insert,
+    table: &'a Table,
+    parameters: &mut Parameters,
+) -> Result<Vec<(&'a Column, Expr)>, RequestError> {
+    if let (Some(unset), Some(term)) = (insert.json, insert.values.first()) {
+        return crate::insert_json::columns(term, unset, table, parameters);
     }
-    refuse_counters(&table, Verb::Insert)?;
     if insert.columns.len() != insert.values.len() {
         return Err(RequestError::invalid("Unmatched column names/values"));
     }
     let mut given: Vec<(&Column, Expr)> = Vec::with_capacity(insert.columns.len());
     for (name, term) in insert.columns.iter().zip(&insert.values) {
-        let found = column(&table, name)?;
+        let found = column(table, name)?;
         if given.iter().any(|(known, _)| known.id == found.id) {
             return Err(invalid("The column names contains duplicates", name.place));
         }
         let value = typed(term, &Receiver { name: &found.name, cql_type: &found.cql_type }, parameters)?;
         given.push((found, value));
     }
+    Ok(given)
+}
+
+fn plan_insert(insert: &Insert, table: Arc<Table>, parameters: &mut Parameters) -> Result<ModifyPlan, RequestError> {
+    refuse_counters(&table, Verb::Insert)?;
+    let given = given_values(insert, &table, parameters)?;
     if insert.if_not_exists {
         return Err(RequestError::invalid(CONDITIONS));
     }

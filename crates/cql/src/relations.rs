@@ -49,7 +49,7 @@ pub(crate) fn resolve<'a>(
                 return Err(invalid(format!("Column {name} cannot be used as a map"), name.place));
             };
             let (RelationValue::Term(value), Operator::Equal) = (&relation.value, relation.operator) else {
-                return Err(invalid("Invalid unsupported operator on a map entry: only = is supported", name.place));
+                return Err(invalid("Only EQ relations are supported on map entries", name.place));
             };
             let key_name = format!("key({name})");
             let key = typed(key, &Receiver { name: &key_name, cql_type: key_type }, parameters)?;
@@ -230,24 +230,56 @@ fn tuple_relation<'a>(
         };
         if let Some(ColumnKind::Clustering(previous, _)) = columns.last().map(|column| column.kind) {
             if columns.contains(&found) {
-                return Err(invalid(format!("Column \"{name}\" appeared twice in a relation"), name.place));
+                return Err(invalid(
+                    format!("Column \"{name}\" appeared twice in a relation: {}", shown_tuple(relation, names)),
+                    name.place,
+                ));
             }
             if position != previous + 1 {
-                let order = names.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(", ");
                 let message = format!(
-                    "Clustering columns must appear in the PRIMARY KEY order in multi-column relations: ({order})"
+                    "Clustering columns must appear in the PRIMARY KEY order in multi-column relations: {}",
+                    shown_tuple(relation, names)
                 );
                 return Err(invalid(message, name.place));
             }
         }
         columns.push(found);
     }
+    check_arity(relation, columns.len())?;
     let tuple = CqlType::Tuple(columns.iter().map(|column| column.cql_type.clone()).collect());
     let shown = names.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(",");
     let receiver = Receiver { name: &format!("({shown})"), cql_type: &tuple };
     // A tuple of one column: its values may come without parentheses too.
     let kind = comparison(relation, &receiver, &format!("in({shown})"), place, parameters)?;
     Ok(Restriction { columns, is_tuple: true, kind, place })
+}
+
+/// A tuple literal has a value for each column.
+fn check_arity(relation: &Relation, wanted: usize) -> Result<(), RequestError> {
+    let terms = match &relation.value {
+        RelationValue::Term(term) => std::slice::from_ref(term),
+        RelationValue::List(terms) => terms.as_slice(),
+    };
+    for term in terms {
+        if let TermKind::Tuple(items) = &term.kind
+            && items.len() != wanted
+        {
+            let message = format!("Expected {wanted} elements in value tuple, but got {}: {term}", items.len());
+            return Err(invalid(message, term.place));
+        }
+    }
+    Ok(())
+}
+
+fn shown_tuple(relation: &Relation, names: &[Name]) -> String {
+    let columns = names.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(", ");
+    let value = match &relation.value {
+        RelationValue::Term(term) => term.to_string(),
+        RelationValue::List(terms) => {
+            format!("({})", terms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        }
+    };
+    format!("({columns}) {} {value}", relation.operator)
 }
 
 /// Puts a second relation on the same columns to the first.
@@ -280,7 +312,8 @@ pub(crate) fn combine(known: &mut Restriction<'_>, found: Restriction<'_>) -> Re
             }
             for (bound, more, side) in [(lower, more_lower, "start"), (upper, more_upper, "end")] {
                 if bound.is_some() && more.is_some() {
-                    let message = format!("More than one restriction was found for the {side} bound on {name}");
+                    let names = known.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+                    let message = format!("More than one restriction was found for the {side} bound on {names}");
                     return Err(invalid(message, place));
                 }
                 *bound = bound.take().or(more);

@@ -122,7 +122,17 @@ pub(crate) fn analyse(
             None => restrictions.push(found),
         }
     }
-    Analysis { table, of, restrictions, token, filters: Vec::new(), needs_filtering: false, scans: false }.finish()
+    Analysis {
+        table,
+        of,
+        restrictions,
+        token,
+        filters: Vec::new(),
+        needs_filtering: false,
+        key_is_tested: false,
+        scans: false,
+    }
+    .finish()
 }
 
 struct Analysis<'a> {
@@ -132,6 +142,8 @@ struct Analysis<'a> {
     token: Option<Restriction<'a>>,
     filters: Vec<Filter>,
     needs_filtering: bool,
+    /// Whether the whole partition key is tested beside a range of tokens.
+    key_is_tested: bool,
     /// Whether more than the partitions with given keys is read.
     scans: bool,
 }
@@ -198,10 +210,9 @@ impl<'a> Analysis<'a> {
                     format!("The token function cannot be used in WHERE clauses for {} statements", self.of.name());
                 return Err(invalid(message, token.place));
             }
-            if by_choice > 0 || self.needs_filtering {
-                let message = "Restricting both token() and columns of the partition key is not supported yet";
-                return Err(invalid(message, token.place));
-            }
+            // Keys within the range are tested one by one; that is no more than the range itself asks for if all are given.
+            self.needs_filtering |= by_choice > 0 && by_choice < key.len();
+            self.key_is_tested = by_choice == key.len();
             let Kind::Slice { lower, upper } = token.kind else {
                 return Err(invalid("Unsupported restriction on token()", token.place));
             };
@@ -286,7 +297,8 @@ impl<'a> Analysis<'a> {
     /// Everything not yet used becomes a test of each row.
     fn take_filters(&mut self) -> Result<(), RequestError> {
         for restriction in std::mem::take(&mut self.restrictions) {
-            self.needs_filtering = true;
+            let in_key = |column: &&Column| matches!(column.kind, ColumnKind::PartitionKey(_));
+            self.needs_filtering |= !(self.key_is_tested && restriction.columns.iter().all(in_key));
             if restriction.is_tuple && restriction.columns.len() > 1 {
                 let message = "Filtering by a multi-column relation is not supported yet";
                 return Err(invalid(message, restriction.place));

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quorate_model::request::{RequestError, ResultMetadata, Rows};
 use quorate_model::wire::{Reader, Wire, WireError, Writer};
-use quorate_model::{CellContent, ClusteringKey, ColumnData, ColumnId, CqlType, DecoratedKey, Partition, Row, Seconds};
+use quorate_model::{ClusteringKey, CqlType, DecoratedKey, Partition, Row, Seconds};
 
-use crate::aggregate::Accumulator;
 use crate::codec;
 use crate::filter::BoundFilter;
+use crate::groups::Group;
+use crate::json;
 use crate::keys::partition_components;
 use crate::operation::ReadOperation;
 use crate::select::SelectPlan;
-use crate::selection::{Output, Source};
+use crate::selection::Source;
+use crate::view::View;
 
 /// How far a paged answer has come, beyond the place where reading goes on: part of the paging state.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -68,28 +70,11 @@ pub struct ResultBuilder {
     rows: Vec<u8>,
     sorted_bytes: usize,
     row_count: u32,
-    aggregates: Option<Vec<Accumulated>>,
+    /// Whether rows of the answer are made from groups, and the group in the making.
+    is_grouped: bool,
+    group: Option<Group>,
     /// Rows to be sorted at the end, for `IN` with `ORDER BY`.
     sorted: Option<Vec<(ClusteringKey, Vec<u8>)>>,
-}
-
-/// A column of an aggregate's single row.
-#[derive(Debug)]
-enum Accumulated {
-    Aggregate(Box<Accumulator>),
-    /// Not aggregated: the first row's value.
-    First(Option<Option<Bytes>>),
-}
-
-/// What of a row the outputs are made from.
-struct View<'a> {
-    key: &'a DecoratedKey,
-    partition: &'a [Bytes],
-    clustering: &'a [Option<Bytes>],
-    static_row: &'a Row,
-    row: Option<&'a Row>,
-    now: Seconds,
-    constants: &'a [Option<Bytes>],
 }
 
 impl ResultBuilder {
@@ -97,17 +82,15 @@ impl ResultBuilder {
     /// `progress` is that of the page before.
     pub fn new(operation: &ReadOperation, page_size: Option<u32>, progress: Option<PageProgress>) -> Self {
         let plan = operation.plan.clone();
-        let aggregates = plan.is_aggregate().then(|| {
-            let columns = plan.selection.outputs.iter().map(|output| match output {
-                Output::Aggregate(aggregate) => Accumulated::Aggregate(Box::new(Accumulator::new(aggregate))),
-                _ => Accumulated::First(None),
-            });
-            columns.collect()
-        });
-        let sorts = plan.is_ordered && operation.commands.len() > 1;
-        let is_paged = aggregates.is_none() && !sorts;
-        let fresh =
-            PageProgress { rows_left: if is_paged { operation.limit } else { None }, ..PageProgress::default() };
+        let is_grouped = plan.is_aggregate();
+        let aggregates = &plan.selection.aggregates;
+        // Without a `GROUP BY` there is one group, even of no rows.
+        let is_single = is_grouped && plan.selection.group_by.is_empty();
+        let group = is_single.then(|| Group::new((None, Vec::new()), aggregates));
+        let sorts = plan.is_ordered && operation.commands.len() > 1 && !is_grouped;
+        let is_paged = !is_grouped && !sorts;
+        let counts = is_paged || (is_grouped && !is_single);
+        let fresh = PageProgress { rows_left: if counts { operation.limit } else { None }, ..PageProgress::default() };
         let clustering_types = plan.table.clustering_types();
         let needs_clustering = plan.uses(|source| matches!(source, Source::Clustering(_)));
         Self {
@@ -123,7 +106,8 @@ impl ResultBuilder {
             rows: Vec::new(),
             sorted_bytes: 0,
             row_count: 0,
-            aggregates,
+            is_grouped,
+            group,
             sorted: sorts.then(Vec::new),
             plan,
         }
@@ -147,7 +131,7 @@ impl ResultBuilder {
         let live: Vec<(&ClusteringKey, &Row)> = if self.plan.reversed { live.rev().collect() } else { live.collect() };
         for (clustering, row) in live {
             self.progress.partition_has_rows = true;
-            if self.is_full() || self.partition_is_full() {
+            if self.is_full() || (!self.is_grouped && self.partition_is_full()) || self.has_its_distinct_row() {
                 break;
             }
             let values = if self.needs_clustering {
@@ -170,6 +154,11 @@ impl ResultBuilder {
         Ok(self.row_count - before)
     }
 
+    /// Whether `DISTINCT` has had its one row of the partition.
+    fn has_its_distinct_row(&self) -> bool {
+        self.plan.distinct && self.progress.partition_rows > 0
+    }
+
     fn partition_is_full(&self) -> bool {
         self.per_partition_limit.is_some_and(|limit| self.progress.partition_rows >= limit)
     }
@@ -182,40 +171,51 @@ impl ResultBuilder {
         row: Option<(&ClusteringKey, &Row)>,
         clustering: &[Option<Bytes>],
     ) -> Result<(), RequestError> {
+        let plan = self.plan.clone();
+        let constants = std::mem::take(&mut self.constants);
         let view = View {
             key,
             partition: components,
             clustering,
             static_row,
             row: row.map(|(_, row)| row),
+            aggregates: &[],
             now: self.now,
-            constants: &self.constants,
+            constants: &constants,
         };
         let passes = self
             .filters
             .iter()
             .all(|filter| filter.passes(view.column(Source::of(&filter.column), &filter.column.cql_type).as_ref()));
-        if !passes {
-            return Ok(());
-        }
+        let added = match (passes, self.is_grouped) {
+            (false, _) => Ok(()),
+            (true, true) => self.add_to_group(&plan, &view),
+            (true, false) => self.add_row(&plan, &view, row.map(|(clustering, _)| clustering)),
+        };
+        self.constants = constants;
+        added
+    }
+
+    fn add_row(
+        &mut self,
+        plan: &SelectPlan,
+        view: &View<'_>,
+        position: Option<&ClusteringKey>,
+    ) -> Result<(), RequestError> {
         self.progress.partition_rows = self.progress.partition_rows.saturating_add(1);
-        let outputs = &self.plan.selection.outputs;
-        if let Some(columns) = &mut self.aggregates {
-            for (column, output) in columns.iter_mut().zip(outputs) {
-                column.add(output, &view)?;
-            }
-            return Ok(());
-        }
         let mut sorted_row = Vec::new();
         let out = if self.sorted.is_some() { &mut sorted_row } else { &mut self.rows };
-        for output in outputs {
-            codec::write_part(view.value(output)?.as_ref(), out);
-        }
+        write_row(plan, view, out)?;
         if let Some(rows) = &mut self.sorted {
-            let position = row.map(|(clustering, _)| clustering.clone()).unwrap_or_default();
+            let position = position.cloned().unwrap_or_default();
             self.sorted_bytes += position.0.len() + sorted_row.len();
             rows.push((position, sorted_row));
         }
+        self.count_row();
+        Ok(())
+    }
+
+    fn count_row(&mut self) {
         self.row_count = self.row_count.saturating_add(1);
         if let Some(left) = &mut self.page_left {
             *left = left.saturating_sub(1);
@@ -223,11 +223,63 @@ impl ResultBuilder {
         if let Some(left) = &mut self.progress.rows_left {
             *left = left.saturating_sub(1);
         }
+    }
+
+    fn add_to_group(&mut self, plan: &SelectPlan, view: &View<'_>) -> Result<(), RequestError> {
+        let selection = &plan.selection;
+        if !selection.group_by.is_empty() {
+            let mut values = Vec::with_capacity(selection.group_by.len());
+            for output in &selection.group_by {
+                values.push(view.value(output)?);
+            }
+            let wanted = (Some(view.key.key.0.clone()), values);
+            if self.group.as_ref().is_none_or(|group| group.key != wanted) {
+                self.end_group(plan, view.constants)?;
+                if self.is_full() || self.partition_is_full() {
+                    return Ok(());
+                }
+                self.progress.partition_rows = self.progress.partition_rows.saturating_add(1);
+                self.group = Some(Group::new(wanted, &selection.aggregates));
+            }
+        } else if plan.distinct {
+            self.progress.partition_rows = self.progress.partition_rows.saturating_add(1);
+        }
+        match &mut self.group {
+            Some(group) => group.add(view, &selection.aggregates),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the row of the group that is complete.
+    fn end_group(&mut self, plan: &SelectPlan, constants: &[Option<Bytes>]) -> Result<(), RequestError> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        let (results, first) = group.finish();
+        let nowhere = quorate_model::PartitionKey(Bytes::new());
+        let (key, row) = (DecoratedKey { token: quorate_model::Token(0), key: nowhere }, Row::default());
+        let nothing = View {
+            key: &key,
+            partition: &[],
+            clustering: &[],
+            static_row: &row,
+            row: None,
+            aggregates: &results,
+            now: self.now,
+            constants,
+        };
+        match &first {
+            Some(first) => write_row(plan, &first.view(&results, &nothing), &mut self.rows)?,
+            None => write_row(plan, &nothing, &mut self.rows)?,
+        }
+        self.count_row();
         Ok(())
     }
 
     /// Rows that still fit into this page: the `row_limit` of the next read. Reads made with it never overfill the page.
     pub fn rows_remaining(&self) -> u32 {
+        if self.is_grouped {
+            // How many rows a group has is not known before they are read.
+            return if self.progress.rows_left == Some(0) { 0 } else { u32::MAX };
+        }
         let limit = self.progress.rows_left.map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(u32::MAX));
         self.page_left.unwrap_or(u32::MAX).min(limit)
     }
@@ -258,12 +310,10 @@ impl ResultBuilder {
     }
 
     /// Ends the page. `limit` of sorted answers is applied here.
-    pub fn finish(mut self, operation: &ReadOperation, paging_state: Option<Bytes>) -> Rows {
-        if let Some(columns) = self.aggregates.take() {
-            for column in columns {
-                codec::write_part(column.finish().as_ref(), &mut self.rows);
-            }
-            self.row_count = 1;
+    pub fn finish(mut self, operation: &ReadOperation, paging_state: Option<Bytes>) -> Result<Rows, RequestError> {
+        let (plan, constants) = (self.plan.clone(), std::mem::take(&mut self.constants));
+        if !self.is_full() {
+            self.end_group(&plan, &constants)?;
         }
         if let Some(mut sorted) = self.sorted.take() {
             sorted.sort_by(|(left, _), (right, _)| if self.plan.reversed { right.cmp(left) } else { left.cmp(right) });
@@ -272,109 +322,27 @@ impl ResultBuilder {
             self.row_count = u32::try_from(sorted.len()).unwrap_or(u32::MAX);
             self.rows = sorted.into_iter().flat_map(|(_, row)| row).collect();
         }
-        Rows { metadata: self.metadata, row_count: self.row_count, data: self.rows.into(), paging_state }
+        Ok(Rows { metadata: self.metadata, row_count: self.row_count, data: self.rows.into(), paging_state })
     }
 }
 
-impl Accumulated {
-    fn add(&mut self, output: &Output, view: &View<'_>) -> Result<(), RequestError> {
-        match (self, output) {
-            (Self::Aggregate(accumulator), Output::Aggregate(aggregate)) => {
-                let value = match &aggregate.argument {
-                    Some(argument) => view.value(argument)?,
-                    None => None,
-                };
-                accumulator.add(value)?;
-            }
-            (Self::First(first @ None), _) => *first = Some(view.value(output)?),
-            _ => {}
+/// Appends a row of the answer.
+fn write_row(plan: &SelectPlan, view: &View<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    let selection = &plan.selection;
+    let Some(columns) = &selection.json else {
+        for output in &selection.outputs {
+            codec::write_part(view.value(output)?.as_ref(), out);
         }
-        Ok(())
-    }
-
-    fn finish(self) -> Option<Bytes> {
-        match self {
-            Self::Aggregate(accumulator) => accumulator.finish(),
-            Self::First(first) => first.flatten(),
-        }
-    }
-}
-
-impl View<'_> {
-    fn value(&self, output: &Output) -> Result<Option<Bytes>, RequestError> {
-        Ok(match output {
-            Output::Column(source, cql_type) => self.column(*source, cql_type),
-            Output::WriteTime(source) => {
-                let cell = self.cell(*source).filter(|cell| cell.value_at(self.now).is_some());
-                cell.map(|cell| Bytes::copy_from_slice(&cell.timestamp.0.to_be_bytes()))
-            }
-            Output::Ttl(source) => self.cell(*source).and_then(|cell| match &cell.content {
-                CellContent::Expiring { expires_at, .. } if *expires_at > self.now => {
-                    let left = i32::try_from(expires_at.0.saturating_sub(self.now.0)).unwrap_or(i32::MAX);
-                    Some(Bytes::copy_from_slice(&left.to_be_bytes()))
-                }
-                _ => None,
-            }),
-            Output::Token => Some(Bytes::copy_from_slice(&self.key.token.0.to_be_bytes())),
-            Output::Function(function, arguments) => {
-                let mut values = Vec::with_capacity(arguments.len());
-                for (cql_type, argument) in arguments {
-                    values.push((cql_type.clone(), self.value(argument)?));
-                }
-                crate::functions::convert(*function, &values)?
-            }
-            Output::Constant(index) => self.constants.get(*index).cloned().flatten(),
-            Output::Field(inner, cql_type, position) => {
-                let Some(whole) = self.value(inner)? else { return Ok(None) };
-                let parts = codec::split(cql_type, &whole).map_err(RequestError::Server)?;
-                parts.into_iter().nth(*position).flatten()
-            }
-            Output::Aggregate(_) => None,
-        })
-    }
-
-    fn cell(&self, source: Source) -> Option<&quorate_model::Cell> {
-        match source {
-            Source::Static(id) => self.static_row.cell(id),
-            Source::Regular(id) => self.row?.cell(id),
-            Source::Partition(_) | Source::Clustering(_) => None,
-        }
-    }
-
-    fn column(&self, source: Source, cql_type: &CqlType) -> Option<Bytes> {
-        match source {
-            Source::Partition(position) => self.partition.get(position).cloned(),
-            Source::Clustering(position) => self.clustering.get(position).cloned().flatten(),
-            Source::Static(id) => cell_value(self.static_row, id, cql_type, self.now),
-            Source::Regular(id) => cell_value(self.row?, id, cql_type, self.now),
-        }
-    }
-}
-
-/// A column's value in its CQL encoding; a collection without live elements is null.
-fn cell_value(row: &Row, id: ColumnId, cql_type: &CqlType, now: Seconds) -> Option<Bytes> {
-    let cells = match row.column(id)? {
-        ColumnData::Simple(cell) => return cell.value_at(now).cloned(),
-        ColumnData::Complex { cells, .. } => cells,
+        return Ok(());
     };
-    let live = cells.iter().filter_map(|(path, cell)| cell.value_at(now).map(|value| (path, value)));
-    if let CqlType::UserDefined { fields, .. } = cql_type {
-        let mut values = vec![None; fields.len()];
-        for (path, value) in live {
-            if let Some(slot) = codec::path_field(path).and_then(|position| values.get_mut(position)) {
-                *slot = Some(value.clone());
-            }
-        }
-        return if values.iter().all(Option::is_none) { None } else { codec::assemble(cql_type, values).ok() };
+    let mut entries = Vec::with_capacity(columns.len());
+    for ((name, cql_type), output) in columns.iter().zip(&selection.outputs) {
+        let value = match view.value(output)? {
+            Some(bytes) => json::to_json(cql_type, &bytes).map_err(RequestError::Server)?,
+            None => "null".to_owned(),
+        };
+        entries.push(format!("{name}: {value}"));
     }
-    let (items, per_entry): (Vec<Bytes>, usize) = match cql_type {
-        CqlType::List(..) => (live.map(|(_, value)| value.clone()).collect(), 1),
-        CqlType::Set(element, _) => (live.filter_map(|(path, _)| codec::path_value(element, path)).collect(), 1),
-        CqlType::Map(key, ..) => {
-            let entries = live.filter_map(|(path, value)| Some([codec::path_value(key, path)?, value.clone()]));
-            (entries.flatten().collect(), 2)
-        }
-        _ => return None,
-    };
-    if items.is_empty() { None } else { Some(codec::collection(&items, per_entry)) }
+    codec::write_part(Some(&format!("{{{}}}", entries.join(", ")).into()), out);
+    Ok(())
 }

@@ -71,7 +71,8 @@ impl SchemaOutcome {
     }
 
     pub(crate) fn new(edit: SchemaEdit, kind: SchemaChangeKind, keyspace: &str, table: Option<&str>) -> Self {
-        let change = SchemaChange { kind, keyspace: keyspace.to_owned(), table: table.map(str::to_owned), user_type: None };
+        let change =
+            SchemaChange { kind, keyspace: keyspace.to_owned(), table: table.map(str::to_owned), user_type: None };
         Self { edit, change: Some(change), warnings: Vec::new() }
     }
 

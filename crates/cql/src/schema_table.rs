@@ -272,7 +272,12 @@ pub(crate) fn alter(
     Ok(SchemaOutcome::new(SchemaEdit::PutTable(table), SchemaChangeKind::Updated, &keyspace, Some(&name)))
 }
 
-fn add(table: &mut Table, keyspace: &Keyspace, definition: &ColumnDefinition, if_not_exists: bool) -> Result<(), RequestError> {
+fn add(
+    table: &mut Table,
+    keyspace: &Keyspace,
+    definition: &ColumnDefinition,
+    if_not_exists: bool,
+) -> Result<(), RequestError> {
     let name = &definition.name;
     if table.column(&name.text).is_some() {
         if if_not_exists {
@@ -280,8 +285,8 @@ fn add(table: &mut Table, keyspace: &Keyspace, definition: &ColumnDefinition, if
         }
         return Err(invalid(format!("Column with name '{name}' already exists"), name.place));
     }
-    let cql_type =
-        types::resolve(&definition.type_name, Scope::of(keyspace)).map_err(|message| types::error(message, name.place))?;
+    let cql_type = types::resolve(&definition.type_name, Scope::of(keyspace))
+        .map_err(|message| types::error(message, name.place))?;
     let kind = if definition.is_static { ColumnKind::Static } else { ColumnKind::Regular };
     check_column(definition, &cql_type, kind, table.has_clustering())?;
     add_column(table, name, cql_type, kind)

@@ -98,8 +98,9 @@ pub(crate) fn alter(
                 return Err(invalid(message, field.place));
             }
             if known.is_used_in(&added) {
-                let message =
-                    format!("Cannot add new field {field} of type {added} to user type {keyspace}.{name} as it would create a circular reference");
+                let message = format!(
+                    "Cannot add new field {field} of type {added} to user type {keyspace}.{name} as it would create a circular reference"
+                );
                 return Err(invalid(message, field.place));
             }
             user_type.fields.push((field.text.clone(), added));
@@ -121,9 +122,10 @@ pub(crate) fn alter(
 /// A partition key's bytes must stay the same, and so its types.
 fn refuse_in_keys(known: &UserType, owner: &Keyspace, field: &Name, added: &CqlType) -> Result<(), RequestError> {
     let in_key = |kind| matches!(kind, ColumnKind::PartitionKey(_));
-    let tables = owner.tables.values().filter(|table| {
-        table.columns.iter().any(|column| in_key(column.kind) && known.is_used_in(&column.cql_type))
-    });
+    let tables = owner
+        .tables
+        .values()
+        .filter(|table| table.columns.iter().any(|column| in_key(column.kind) && known.is_used_in(&column.cql_type)));
     let names: Vec<String> = tables.map(|table| format!("{}.{}", table.keyspace, table.name)).collect();
     if names.is_empty() {
         return Ok(());
@@ -167,16 +169,18 @@ pub(crate) fn drop(
     };
     let in_use = |kind: &str, users: Vec<&str>| {
         let users = users.join(", ");
-        Err(invalid(format!("Cannot drop user type '{keyspace}.{name}' as it is still used by {kind} {users}"), name.place))
+        Err(invalid(
+            format!("Cannot drop user type '{keyspace}.{name}' as it is still used by {kind} {users}"),
+            name.place,
+        ))
     };
     let uses = |other: &&Arc<UserType>| other.fields.iter().any(|(_, field)| known.is_used_in(field));
     let types: Vec<&str> = owner.types.values().filter(uses).map(|other| other.name.as_str()).collect();
     if !types.is_empty() {
         return in_use("user types", types);
     }
-    let tables = owner.tables.values().filter(|table| {
-        table.columns.iter().any(|column| known.is_used_in(&column.cql_type))
-    });
+    let tables =
+        owner.tables.values().filter(|table| table.columns.iter().any(|column| known.is_used_in(&column.cql_type)));
     let tables: Vec<&str> = tables.map(|table| table.name.as_str()).collect();
     if !tables.is_empty() {
         return in_use("tables", tables);

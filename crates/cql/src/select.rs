@@ -6,7 +6,7 @@ use quorate_model::request::{RequestError, ResultMetadata};
 use quorate_model::schema::{Column, ColumnKind, Schema, Table};
 use quorate_model::{CqlType, Position, ReadCommand, ReadTarget, Token};
 
-use crate::ast::{Name, RelationTarget, Select, Selector, Term};
+use crate::ast::{Name, RelationTarget, Select, Term};
 use crate::bind::Evaluator;
 use crate::expr::{Bound, Expr, Parameters, Receiver, invalid, typed};
 use crate::filter::BoundFilter;
@@ -33,7 +33,7 @@ pub struct SelectPlan {
 impl SelectPlan {
     /// Whether the answer is made from all rows.
     pub fn is_aggregate(&self) -> bool {
-        self.selection.is_aggregate
+        self.selection.is_aggregate()
     }
 
     /// Whether a partition of which only static columns are alive shows as a row.
@@ -47,19 +47,18 @@ pub(crate) fn plan_select(select: &Select, schema: &Schema, keyspace: Option<&st
     let table = find_table(&select.table, schema, keyspace)?;
     let mut parameters = Parameters::new();
     parameters.set_table(&table, schema);
-    if select.json {
-        return Err(RequestError::invalid("SELECT JSON is not supported yet"));
-    }
-    let (selection, metadata) = select_columns(&select.columns, &table, &mut parameters)?;
+    let (selection, metadata) =
+        select_columns(&select.columns, &select.group_by, select.json, &table, &mut parameters)?;
     let allow_filtering = select.allow_filtering || crate::system_tables::allows_filtering(&table.keyspace);
     let of = WhereOf::Select { allow_filtering };
     if select.distinct {
         check_distinct_where(select, &table)?;
     }
     let restrictions = analyse(&select.relations, &table, of, &mut parameters)?;
-    check_group_by(&select.group_by, &table)?;
+    check_group_by(&selection.group_by, &table, &restrictions)?;
+    check_limits(select, &selection)?;
     if select.distinct {
-        check_distinct(select, &table)?;
+        check_distinct(select, &selection, &table)?;
     }
     let reversed = check_order(&select.order_by, &table, &restrictions)?;
     let mut limit_of = |term: Option<&Term>, name: &str| -> Result<Option<Expr>, RequestError> {
@@ -92,15 +91,65 @@ fn positive(bytes: &[u8]) -> Result<u64, String> {
     u64::try_from(number).ok().filter(|limit| *limit > 0).ok_or_else(|| "LIMIT must be strictly positive".to_owned())
 }
 
-fn check_group_by(names: &[Name], table: &Table) -> Result<(), RequestError> {
-    let Some(first) = names.first() else { return Ok(()) };
-    for name in names {
-        if matches!(column(table, name)?.kind, ColumnKind::Static | ColumnKind::Regular) {
-            let message = format!("Group by is currently only supported on the columns of the PRIMARY KEY, got {name}");
-            return Err(invalid(message, name.place));
+/// Whether a clustering column has one value.
+fn has_one_value(restrictions: &Restrictions, position: usize) -> bool {
+    restrictions.clustering.iter().any(|step| {
+        let covers = step.first <= position && position < step.first + step.types.len();
+        covers && matches!(step.kind, StepKind::Choice(Choice::One(_)))
+    })
+}
+
+/// Groups are of rows next to each other: by columns of the key in its order, but for those with one value.
+fn check_group_by(outputs: &[Output], table: &Table, restrictions: &Restrictions) -> Result<(), RequestError> {
+    if outputs.is_empty() {
+        return Ok(());
+    }
+    let message = "Group by currently only support groups of columns following their declared order in the PRIMARY KEY";
+    let key_length = table.partition_key().count();
+    let one_partition = |position: usize| match &restrictions.partitions {
+        Partitions::Keys(choices) => matches!(choices.get(position), Some(Choice::One(_))),
+        Partitions::Range { .. } => false,
+    };
+    let fixed = |position: usize| match position.checked_sub(key_length) {
+        None => one_partition(position),
+        Some(clustering) => has_one_value(restrictions, clustering),
+    };
+    let mut next = 0;
+    for (index, output) in outputs.iter().enumerate() {
+        let mut found = None;
+        output.mentions(&mut |inner| {
+            found = found.or(inner.source());
+            found.is_some()
+        });
+        let position = match found {
+            Some(Source::Partition(position)) => position,
+            Some(Source::Clustering(position)) => key_length + position,
+            _ => return Err(RequestError::invalid(message)),
+        };
+        while next < position && fixed(next) {
+            next += 1;
+        }
+        if position != next {
+            return Err(RequestError::invalid(message));
+        }
+        next += 1;
+        if !matches!(output, Output::Column(..)) && index + 1 < outputs.len() {
+            return Err(RequestError::invalid(
+                "Functions are only supported on the last element of the GROUP BY clause",
+            ));
         }
     }
-    Err(invalid("GROUP BY is not supported yet", first.place))
+    if next < key_length && !(next..key_length).all(fixed) {
+        return Err(RequestError::invalid("Group by is not supported on only a part of the partition key"));
+    }
+    Ok(())
+}
+
+fn check_limits(select: &Select, selection: &Selection) -> Result<(), RequestError> {
+    if select.per_partition_limit.is_some() && selection.is_aggregate() && selection.group_by.is_empty() {
+        return Err(RequestError::invalid("PER PARTITION LIMIT is not allowed with aggregate queries."));
+    }
+    Ok(())
 }
 
 fn check_distinct_where(select: &Select, table: &Table) -> Result<(), RequestError> {
@@ -119,16 +168,24 @@ fn check_distinct_where(select: &Select, table: &Table) -> Result<(), RequestErr
     Ok(())
 }
 
-fn check_distinct(select: &Select, table: &Table) -> Result<(), RequestError> {
+fn check_distinct(select: &Select, selection: &Selection, table: &Table) -> Result<(), RequestError> {
     let mut requested: Vec<&Column> = Vec::new();
-    for selected in &select.columns {
-        let Selector::Column(name) = &selected.selector else {
-            return Err(RequestError::invalid("SELECT DISTINCT of anything but plain columns is not supported yet"));
-        };
-        requested.push(column(table, name)?);
-    }
+    let mut has_token = false;
+    let mut note = |output: &Output| {
+        output.mentions(&mut |inner| {
+            has_token |= matches!(inner, Output::Token);
+            let source = inner.source();
+            requested.extend(table.columns.iter().filter(|column| Some(Source::of(column)) == source));
+            false
+        });
+    };
+    selection.outputs.iter().for_each(&mut note);
+    selection.aggregates.iter().filter_map(|aggregate| aggregate.argument.as_deref()).for_each(&mut note);
     if select.columns.is_empty() {
         requested.extend(&table.columns);
+    }
+    if has_token {
+        requested.extend(table.partition_key());
     }
     if let Some(wrong) =
         requested.iter().find(|column| matches!(column.kind, ColumnKind::Clustering(..) | ColumnKind::Regular))
@@ -154,12 +211,7 @@ fn check_order(order: &[(Name, bool)], table: &Table, restrictions: &Restriction
         let message = "ORDER BY is only supported when the partition key is restricted by an EQ or an IN.";
         return Err(invalid(message, first.place));
     }
-    let equal = |position: usize| {
-        restrictions.clustering.iter().any(|step| {
-            let covers = step.first <= position && position < step.first + step.types.len();
-            covers && matches!(step.kind, StepKind::Choice(Choice::One(_)))
-        })
-    };
+    let equal = |position: usize| has_one_value(restrictions, position);
     let mut next = 0;
     let mut reversed: Option<bool> = None;
     for (name, descending) in order {
@@ -211,7 +263,11 @@ impl SelectPlan {
             metadata: metadata.clone(),
             commands: Vec::new(),
             limit,
-            per_partition_limit: if self.distinct { Some(1) } else { per_partition_limit },
+            per_partition_limit: match self.distinct {
+                true if self.is_aggregate() => None,
+                true => Some(1),
+                false => per_partition_limit,
+            },
             now: settings.now,
             filters,
             constants,
@@ -270,7 +326,8 @@ impl SelectPlan {
             let limit = if operation.filters.is_empty() { limit } else { None };
             limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX)
         };
-        let row_limit = if self.is_aggregate() { u32::MAX } else { pushed_down(operation.limit) };
+        let pushed_down = |limit: Option<u64>| if self.is_aggregate() { u32::MAX } else { pushed_down(limit) };
+        let row_limit = pushed_down(operation.limit);
         let commands = targets.into_iter().map(|target| ReadCommand {
             table: self.table.id,
             target,
@@ -286,18 +343,10 @@ impl SelectPlan {
 
     /// Whether a value of this kind is shown or tested, so that it has to be taken out of rows.
     pub(crate) fn uses(&self, test: impl Fn(&Source) -> bool + Copy) -> bool {
-        self.selection.outputs.iter().any(|output| uses(output, test))
+        let uses = |output: &Output| output.mentions(&mut |inner| inner.source().is_some_and(|source| test(&source)));
+        let arguments = self.selection.aggregates.iter().filter_map(|aggregate| aggregate.argument.as_deref());
+        self.selection.outputs.iter().chain(&self.selection.group_by).chain(arguments).any(uses)
             || self.restrictions.filters.iter().any(|filter| test(&Source::of(&filter.column)))
-    }
-}
-
-fn uses(output: &Output, test: impl Fn(&Source) -> bool + Copy) -> bool {
-    match output {
-        Output::Column(source, _) | Output::WriteTime(source) | Output::Ttl(source) => test(source),
-        Output::Function(_, arguments) => arguments.iter().any(|(_, argument)| uses(argument, test)),
-        Output::Aggregate(aggregate) => aggregate.argument.as_ref().is_some_and(|argument| uses(argument, test)),
-        Output::Field(inner, ..) => uses(inner, test),
-        Output::Token | Output::Constant(_) => false,
     }
 }
 

@@ -1,29 +1,48 @@
 //! What a `SELECT` shows: its columns, each with a name and a type.
 
+mod checker;
+
 use quorate_model::request::{ColumnSpec, RequestError, ResultMetadata};
 use quorate_model::schema::{Column, ColumnKind, Table};
 use quorate_model::{ColumnId, CqlType};
 
 use crate::aggregate::Aggregate;
-use crate::ast::{Name, SelectedColumn, Selector, Term, TermKind};
-use crate::expr::{Expr, Parameters, Receiver, invalid, typed};
-use crate::functions::Function;
-use crate::restrictions::column;
+use crate::ast::{Attribute, SelectedColumn, Selector};
+use crate::calls::Call;
+use crate::expr::{Expr, Parameters};
+use crate::json;
+
+use checker::Checker;
 
 /// What a column of the answer is made from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Output {
     Column(Source, CqlType),
-    WriteTime(Source),
-    Ttl(Source),
+    /// Of a column with its type: write time or time to live.
+    Attribute(Attribute, Source, CqlType, Part),
     Token,
-    /// A function of columns, with the type of each argument.
-    Function(Function, Vec<(CqlType, Output)>),
+    /// A function or operator.
+    Call(Box<Call>, Vec<Output>),
     /// The constant with this number.
     Constant(usize),
-    Aggregate(Aggregate),
+    /// The aggregate with this number.
+    Aggregate(usize),
     /// A field of a user type's value.
     Field(Box<Output>, CqlType, usize),
+    /// The element of a set or map for the constant with this number.
+    Element(Box<Output>, CqlType, usize),
+    /// The elements between two constants.
+    Slice(Box<Output>, CqlType, Option<usize>, Option<usize>),
+}
+
+/// Which of a column's cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    Field(u16),
+    /// By the numbers of constants.
+    Element(usize),
+    Slice(Option<usize>, Option<usize>),
 }
 
 /// Where a column's value is found.
@@ -46,13 +65,46 @@ impl Source {
     }
 }
 
+impl Output {
+    /// Whether it, or what it is made from, passes the test.
+    pub(crate) fn mentions(&self, test: &mut impl FnMut(&Output) -> bool) -> bool {
+        if test(self) {
+            return true;
+        }
+        match self {
+            Self::Call(_, arguments) => arguments.iter().any(|argument| argument.mentions(test)),
+            Self::Field(inner, ..) | Self::Element(inner, ..) | Self::Slice(inner, ..) => inner.mentions(test),
+            _ => false,
+        }
+    }
+
+    /// The column that it reads, if it is one itself.
+    pub(crate) fn source(&self) -> Option<Source> {
+        match self {
+            Self::Column(source, _) | Self::Attribute(_, source, ..) => Some(*source),
+            _ => None,
+        }
+    }
+}
+
 /// A checked selection.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Selection {
     pub(crate) outputs: Vec<Output>,
     /// Values that are the same for all rows, evaluated when bound.
     pub(crate) constants: Vec<Expr>,
-    pub(crate) is_aggregate: bool,
+    pub(crate) aggregates: Vec<Aggregate>,
+    /// What rows are grouped by, within their partition.
+    pub(crate) group_by: Vec<Output>,
+    /// For `SELECT JSON`: each output's name, as it is written, and type.
+    pub(crate) json: Option<Vec<(String, CqlType)>>,
+}
+
+impl Selection {
+    /// Whether rows of the answer are made from several that are read.
+    pub(crate) fn is_aggregate(&self) -> bool {
+        !self.aggregates.is_empty() || !self.group_by.is_empty()
+    }
 }
 
 /// A selected column in the making.
@@ -65,13 +117,15 @@ struct Selected {
 /// Checks the selected columns; none for `*`.
 pub(crate) fn select_columns(
     columns: &[SelectedColumn],
+    group_by: &[Selector],
+    json: bool,
     table: &Table,
     parameters: &mut Parameters,
 ) -> Result<(Selection, ResultMetadata), RequestError> {
-    let mut selector = Checker { table, parameters, constants: Vec::new() };
+    let mut checker = Checker { table, parameters, constants: Vec::new(), aggregates: Vec::new() };
     let mut selected = Vec::new();
     for wanted in columns {
-        let mut found = selector.check(&wanted.selector)?;
+        let mut found = checker.check(&wanted.selector)?;
         if let Some(alias) = &wanted.alias {
             found.name.clone_from(&alias.text);
         }
@@ -80,17 +134,25 @@ pub(crate) fn select_columns(
     if columns.is_empty() {
         selected.extend(table.columns.iter().map(plain));
     }
-    let constants = selector.constants;
-    let specs = selected.iter().map(|found| ColumnSpec {
+    let group_by = checker.group_by(group_by)?;
+    let (constants, aggregates) = (checker.constants, checker.aggregates);
+    let spec = |name: String, cql_type: CqlType| ColumnSpec {
         keyspace: table.keyspace.clone(),
         table: table.name.clone(),
-        name: found.name.clone(),
-        cql_type: found.cql_type.clone(),
-    });
-    let metadata = ResultMetadata { columns: specs.collect() };
-    let outputs: Vec<Output> = selected.into_iter().map(|found| found.output).collect();
-    let is_aggregate = outputs.iter().any(|output| matches!(output, Output::Aggregate(_)));
-    Ok((Selection { outputs, constants, is_aggregate }, metadata))
+        name,
+        cql_type,
+    };
+    let (mut specs, mut outputs, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    for found in selected {
+        names.push((json::column_name(&found.name), found.cql_type.clone()));
+        specs.push(spec(found.name, found.cql_type));
+        outputs.push(found.output);
+    }
+    if json {
+        specs = vec![spec("[json]".to_owned(), CqlType::Text)];
+    }
+    let json = json.then_some(names);
+    Ok((Selection { outputs, constants, aggregates, group_by, json }, ResultMetadata { columns: specs }))
 }
 
 fn plain(column: &Column) -> Selected {
@@ -98,175 +160,5 @@ fn plain(column: &Column) -> Selected {
         output: Output::Column(Source::of(column), column.cql_type.clone()),
         name: column.name.clone(),
         cql_type: column.cql_type.clone(),
-    }
-}
-
-struct Checker<'a> {
-    table: &'a Table,
-    parameters: &'a mut Parameters,
-    constants: Vec<Expr>,
-}
-
-impl Checker<'_> {
-    fn check(&mut self, selector: &Selector) -> Result<Selected, RequestError> {
-        match selector {
-            Selector::Column(name) => Ok(plain(column(self.table, name)?)),
-            Selector::CountRows => Ok(Selected {
-                output: Output::Aggregate(Aggregate::count_rows()),
-                name: "count".to_owned(),
-                cql_type: CqlType::BigInt,
-            }),
-            Selector::WriteTime(name) => self.cell_attribute("writetime", name),
-            Selector::Ttl(name) => self.cell_attribute("ttl", name),
-            Selector::MaxWriteTime(name) => Err(invalid("maxwritetime() is not supported yet", name.place)),
-            Selector::Function(name, arguments) => self.function(name, arguments),
-            Selector::Cast(_, type_name) => {
-                Err(RequestError::invalid(format!("CAST(… AS {type_name}) is not supported yet")))
-            }
-            Selector::Field(inner, field) => {
-                let inner = self.check(inner)?;
-                let CqlType::UserDefined { fields, .. } = &inner.cql_type else {
-                    let (name, cql_type) = (inner.name, inner.cql_type);
-                    let message = format!("Invalid field selection: {name} of type {cql_type} is not a user type");
-                    return Err(invalid(message, field.place));
-                };
-                let Some(position) = fields.iter().position(|(name, _)| *name == field.text) else {
-                    let message = format!("{} of type {} has no field {field}", inner.name, inner.cql_type);
-                    return Err(invalid(message, field.place));
-                };
-                let cql_type = fields.get(position).map_or(CqlType::Blob, |(_, field_type)| field_type.clone());
-                let output = Output::Field(Box::new(inner.output), inner.cql_type.clone(), position);
-                Ok(Selected { output, name: format!("{}.{field}", inner.name), cql_type })
-            }
-            Selector::Element(_, key) => {
-                Err(invalid("Selecting an element of a collection is not supported yet", key.place))
-            }
-            Selector::Term(term) => self.term(term),
-        }
-    }
-
-    /// `writetime(c)`, `ttl(c)`.
-    fn cell_attribute(&mut self, function: &str, name: &Name) -> Result<Selected, RequestError> {
-        let found = column(self.table, name)?;
-        if matches!(found.kind, ColumnKind::PartitionKey(_) | ColumnKind::Clustering(..)) {
-            let message = format!("Cannot use selection function {function} on PRIMARY KEY part {name}");
-            return Err(invalid(message, name.place));
-        }
-        if found.cql_type.is_multicell() {
-            return Err(invalid(
-                format!("{function}() of a collection that is not frozen is not supported yet"),
-                name.place,
-            ));
-        }
-        let source = Source::of(found);
-        let (output, cql_type) = if function == "ttl" {
-            (Output::Ttl(source), CqlType::Int)
-        } else {
-            (Output::WriteTime(source), CqlType::BigInt)
-        };
-        Ok(Selected { output, name: format!("{function}({name})"), cql_type })
-    }
-
-    fn function(&mut self, name: &Name, arguments: &[Selector]) -> Result<Selected, RequestError> {
-        let short = name.text.strip_prefix("system.").unwrap_or(&name.text);
-        if short == "token" {
-            return self.token(name, arguments);
-        }
-        if Aggregate::is_aggregate(short) {
-            let [argument] = arguments else {
-                let message = format!(
-                    "Invalid number of arguments for function {short}: 1 required but {} provided",
-                    arguments.len()
-                );
-                return Err(invalid(message, name.place));
-            };
-            let argument = self.check(argument)?;
-            if matches!(argument.output, Output::Aggregate(_)) {
-                return Err(invalid(
-                    "aggregate functions cannot be used as arguments of aggregate functions",
-                    name.place,
-                ));
-            }
-            let shown = format!("system.{short}({})", argument.name);
-            let (aggregate, cql_type) = Aggregate::new(short, argument.output, &argument.cql_type)
-                .map_err(|message| invalid(message, name.place))?;
-            return Ok(Selected { output: Output::Aggregate(aggregate), name: shown, cql_type });
-        }
-        let Some(function) = Function::find(&name.text) else {
-            return Err(invalid(format!("Unknown function '{}'", name.text), name.place));
-        };
-        let wanted = function.argument_types();
-        if wanted.is_empty() && arguments.is_empty() {
-            self.constants.push(Expr::Function(function, Vec::new()));
-            let output = Output::Constant(self.constants.len() - 1);
-            return Ok(Selected {
-                output,
-                name: format!("{}()", function.full_name()),
-                cql_type: function.return_type(),
-            });
-        }
-        let mut checked = Vec::new();
-        let mut names = Vec::new();
-        for (index, argument) in arguments.iter().enumerate() {
-            let argument = self.check(argument)?;
-            if !wanted.get(index).is_some_and(|choices| choices.contains(&argument.cql_type)) {
-                let message = format!(
-                    "Type error: {} cannot be passed as argument {index} of function {} of type {}",
-                    argument.name,
-                    function.full_name(),
-                    argument.cql_type
-                );
-                return Err(invalid(message, name.place));
-            }
-            names.push(argument.name);
-            checked.push((argument.cql_type, argument.output));
-        }
-        if checked.len() != wanted.len() {
-            let message = format!(
-                "Invalid number of arguments in call to function {}: {} required but {} provided",
-                function.full_name(),
-                wanted.len(),
-                checked.len()
-            );
-            return Err(invalid(message, name.place));
-        }
-        Ok(Selected {
-            output: Output::Function(function, checked),
-            name: format!("{}({})", function.full_name(), names.join(", ")),
-            cql_type: function.return_type(),
-        })
-    }
-
-    /// `token(a, b)` of the row's own key.
-    fn token(&mut self, name: &Name, arguments: &[Selector]) -> Result<Selected, RequestError> {
-        let key: Vec<&str> = self.table.partition_key().map(|column| column.name.as_str()).collect();
-        let given = arguments.iter().map(|argument| match argument {
-            Selector::Column(column) => column.text.as_str(),
-            _ => "",
-        });
-        if given.collect::<Vec<_>>() != key {
-            let message =
-                format!("token() is supported of the partition key's columns in their order only: {}", key.join(", "));
-            return Err(invalid(message, name.place));
-        }
-        Ok(Selected {
-            output: Output::Token,
-            name: format!("system.token({})", key.join(", ")),
-            cql_type: CqlType::BigInt,
-        })
-    }
-
-    /// A literal or marker: its type must be said.
-    fn term(&mut self, term: &Term) -> Result<Selected, RequestError> {
-        let TermKind::Hint(type_name, value) = &term.kind else {
-            let message =
-                format!("Cannot infer type for term {term} in selection clause (try using a cast to force a type)");
-            return Err(invalid(message, term.place));
-        };
-        let cql_type =
-            crate::expr::resolve_type(type_name, term.place, self.parameters)?;
-        let receiver = Receiver { name: "[selection]", cql_type: &cql_type };
-        self.constants.push(typed(value, &receiver, self.parameters)?);
-        Ok(Selected { output: Output::Constant(self.constants.len() - 1), name: term.to_string(), cql_type })
     }
 }

@@ -82,9 +82,9 @@ fn resolve_at(type_name: &TypeName, scope: Scope<'_>, frozen: bool) -> Result<Cq
         TypeName::Frozen(wrapped) => match wrapped.as_ref() {
             TypeName::Plain(..) => match resolve_at(wrapped, scope, true)? {
                 resolved @ CqlType::UserDefined { .. } => Ok(resolved),
-                resolved => {
-                    Err(format!("frozen<> is only allowed on collections, tuples, and user-defined types (got {resolved})"))
-                }
+                resolved => Err(format!(
+                    "frozen<> is only allowed on collections, tuples, and user-defined types (got {resolved})"
+                )),
             },
             _ => Ok(resolve_at(wrapped, scope, true)?.freeze()),
         },

@@ -283,20 +283,57 @@ fn alters_tables_without_reviving_what_was_dropped() {
 }
 
 #[test]
+fn groups_are_whole_whatever_the_page() {
+    let world = weather();
+    let text = "SELECT origin, hour, count(*) FROM w GROUP BY origin, month, hour";
+    let whole = world.pages(text, 1000);
+    assert_eq!(whole.len(), 1);
+    let mut rows = show(&whole[0]);
+    rows.sort();
+    assert_eq!(rows, ["'EWR' 1 2", "'EWR' 2 1", "'EWR' 3 1", "'JFK' 3 1", "'LGA' null 1"]);
+    for size in [1, 2, 3] {
+        let found: Vec<String> = world.pages(text, size).iter().flat_map(show).collect();
+        assert_eq!(found, show(&whole[0]), "pages of {size}");
+    }
+    let limited: Vec<String> = world.pages(&format!("{text} LIMIT 2"), 1).iter().flat_map(show).collect();
+    assert_eq!(limited, show(&whole[0])[..2]);
+}
+
+#[test]
+fn json_comes_in_by_markers_too() {
+    let mut world = weather();
+    let json = |text: &str| Values::Positional(vec![BoundValue::Bytes(bytes::Bytes::copy_from_slice(text.as_bytes()))]);
+    let insert = "INSERT INTO w JSON ? DEFAULT UNSET";
+    let row = r#"{"origin": "SFO", "month": 2, "hour": 1, "kind": "a", "temp": 1.5}"#;
+    world.run_with(insert, &json(row), None).unwrap();
+    assert_eq!(world.show("SELECT hour, temp FROM w WHERE origin = 'SFO' AND month = 2"), ["1 1.5"]);
+    for wrong in [r#"{"origin": "SFO"}"#, r#"{"nope": 1}"#, "[]", "{", "null"] {
+        let error = world.run_with(insert, &json(wrong), None).unwrap_err();
+        assert!(matches!(error, RequestError::Invalid { .. }), "{wrong}: {error}");
+    }
+}
+
+#[test]
 fn refuses_what_does_not_exist_yet_by_name() {
     let mut world = weather();
     for (text, named) in [
         ("CREATE INDEX ON w (temp)", "CREATE INDEX"),
         ("CREATE MATERIALIZED VIEW v AS SELECT * FROM w", "MATERIALIZED VIEW"),
-        ("CREATE TYPE t (a int)", "CREATE TYPE"),
         ("CREATE OR REPLACE FUNCTION f(a int) CALLED ON NULL INPUT RETURNS int LANGUAGE java AS 'x'", "FUNCTION"),
         ("DROP ROLE x", "DROP ROLE"),
         ("GRANT SELECT ON w TO x", "GRANT"),
         ("LIST ROLES", "LIST"),
         ("INSERT INTO w (origin, month, hour, kind) VALUES ('a', 1, 1, 'a') IF NOT EXISTS", "IF"),
         ("UPDATE w SET temp = 1 WHERE origin = 'a' AND month = 1 AND hour = 1 AND kind = 'b' IF temp = 2", "IF"),
-        ("SELECT JSON * FROM w", "JSON"),
-        ("SELECT origin, count(*) FROM w GROUP BY origin, month", "GROUP BY"),
+        ("DELETE FROM w WHERE origin = 'a' AND month = 1 AND hour = 1 AND kind = 'b' IF EXISTS", "IF"),
+        ("CREATE CUSTOM INDEX i ON w (temp) USING 'StorageAttachedIndex'", "CUSTOM INDEX"),
+        ("DROP INDEX i", "DROP INDEX"),
+        ("CREATE AGGREGATE a(int) SFUNC f STYPE int", "AGGREGATE"),
+        ("CREATE TRIGGER t ON w USING 'x'", "TRIGGER"),
+        ("CREATE ROLE r WITH PASSWORD = 'x' AND LOGIN = true", "CREATE ROLE"),
+        ("ALTER USER u WITH PASSWORD 'x'", "ALTER USER"),
+        ("REVOKE ALL ON KEYSPACE k FROM r", "REVOKE"),
+        ("CREATE TABLE n (id int PRIMARY KEY, c counter)", "Counter"),
     ] {
         let error = world.run(text).unwrap_err();
         assert!(matches!(error, RequestError::Invalid { .. }), "{text}: {error}");

@@ -12,11 +12,12 @@ impl Parser<'_> {
         self.expect_word("INTO")?;
         let table = self.table_name()?;
         let json = self.accept_word("JSON");
-        let (mut columns, mut values) = (Vec::new(), Vec::new());
+        let (mut columns, mut values, mut unset) = (Vec::new(), Vec::new(), false);
         if json {
             values.push(self.simple_term()?);
             if self.accept_word("DEFAULT") && !self.accept_word("NULL") {
                 self.expect_word("UNSET")?;
+                unset = true;
             }
         } else {
             columns = self.parenthesised(Self::name)?;
@@ -29,6 +30,7 @@ impl Parser<'_> {
             self.expect_word("EXISTS")?;
         }
         let using = self.using(true)?;
+        let json = json.then_some(unset);
         Ok(Statement::Insert(Box::new(Insert { table, columns, values, json, if_not_exists, using })))
     }
 

@@ -1,7 +1,8 @@
 //! `SELECT`.
 
+use super::term::PRODUCT_OPERATORS;
 use super::{Parsed, Parser};
-use crate::ast::{Select, SelectedColumn, Selector, Statement, Term};
+use crate::ast::{Attribute, Select, SelectedColumn, Selector, Statement, Term};
 use crate::lexer::TokenKind;
 
 impl Parser<'_> {
@@ -22,7 +23,7 @@ impl Parser<'_> {
         let relations = if self.accept_word("WHERE") { self.relations()? } else { Vec::new() };
         let group_by = if self.accept_word("GROUP") {
             self.expect_word("BY")?;
-            self.comma_list(Self::name)?
+            self.comma_list(Self::selector)?
         } else {
             Vec::new()
         };
@@ -74,16 +75,73 @@ impl Parser<'_> {
     }
 
     fn selector(&mut self) -> Parsed<Selector> {
+        let mut left = self.product()?;
+        while let Some(operator) = self.operator(&[(TokenKind::Plus, '+'), (TokenKind::Minus, '-')]) {
+            left = Selector::Operation(operator, vec![left, self.product()?]);
+        }
+        Ok(left)
+    }
+
+    fn product(&mut self) -> Parsed<Selector> {
+        let mut left = self.signed()?;
+        while let Some(operator) = self.operator(&PRODUCT_OPERATORS) {
+            left = Selector::Operation(operator, vec![left, self.signed()?]);
+        }
+        Ok(left)
+    }
+
+    fn signed(&mut self) -> Parsed<Selector> {
+        let is_literal = matches!(self.peek(1).kind, TokenKind::Integer | TokenKind::Float | TokenKind::Duration)
+            || ["NAN", "INFINITY"].iter().any(|word| self.is_word(1, word));
+        if self.at(TokenKind::Minus) && !is_literal {
+            self.advance();
+            return Ok(Selector::Operation('-', vec![self.nested(Self::signed)?]));
+        }
+        self.accessed()
+    }
+
+    /// A selector with fields, elements and slices of it.
+    fn accessed(&mut self) -> Parsed<Selector> {
         let mut selector = self.nested(Self::selector_inner)?;
         loop {
             if self.accept(TokenKind::Dot) {
                 selector = Selector::Field(Box::new(selector), self.name()?);
             } else if self.accept(TokenKind::LeftBracket) {
-                let key = self.term()?;
-                self.expect(TokenKind::RightBracket)?;
-                selector = Selector::Element(Box::new(selector), key);
+                selector = self.element(selector)?;
             } else {
                 return Ok(selector);
+            }
+        }
+    }
+
+    /// What follows the opening bracket.
+    fn element(&mut self, of: Selector) -> Parsed<Selector> {
+        let from = if self.at(TokenKind::Dot) { None } else { Some(self.term()?) };
+        if let Some(key) = &from
+            && self.accept(TokenKind::RightBracket)
+        {
+            return Ok(Selector::Element(Box::new(of), key.clone()));
+        }
+        self.expect(TokenKind::Dot)?;
+        self.expect(TokenKind::Dot)?;
+        let to = if self.at(TokenKind::RightBracket) { None } else { Some(self.term()?) };
+        self.expect(TokenKind::RightBracket)?;
+        Ok(Selector::Slice(Box::new(of), from, to))
+    }
+
+    /// `(a + b)`; a tuple or a value with its type is a term.
+    fn in_parentheses(&mut self) -> Parsed<Selector> {
+        let (position, markers, depth) = (self.position, self.markers, self.depth);
+        match self.simple_term() {
+            Ok(term) => Ok(Selector::Term(term)),
+            Err(error) => {
+                (self.position, self.markers, self.depth) = (position, markers, depth);
+                self.advance();
+                let inner = self.selector();
+                match inner {
+                    Ok(inner) if self.accept(TokenKind::RightParen) => Ok(inner),
+                    _ => Err(error),
+                }
             }
         }
     }
@@ -100,13 +158,14 @@ impl Parser<'_> {
                 }
                 "WRITETIME" | "MAXWRITETIME" | "TTL" => {
                     self.position += 2;
-                    let column = self.name()?;
+                    let of = self.accessed()?;
                     self.expect(TokenKind::RightParen)?;
-                    return Ok(match word.as_str() {
-                        "WRITETIME" => Selector::WriteTime(column),
-                        "TTL" => Selector::Ttl(column),
-                        _ => Selector::MaxWriteTime(column),
-                    });
+                    let attribute = match word.as_str() {
+                        "WRITETIME" => Attribute::WriteTime,
+                        "TTL" => Attribute::Ttl,
+                        _ => Attribute::MaxWriteTime,
+                    };
+                    return Ok(Selector::Attribute(attribute, Box::new(of)));
                 }
                 "CAST" => {
                     self.position += 2;
@@ -122,6 +181,9 @@ impl Parser<'_> {
                 }
                 _ => {}
             }
+        }
+        if self.at(TokenKind::LeftParen) {
+            return self.in_parentheses();
         }
         let is_literal = ["NULL", "TRUE", "FALSE", "NAN", "INFINITY"].iter().any(|word| self.at_word(word));
         if !self.is_name(0) || is_literal {

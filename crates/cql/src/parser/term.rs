@@ -6,6 +6,10 @@ use super::{Parsed, Parser};
 use crate::ast::{Constant, Term, TermKind, TypeName};
 use crate::lexer::TokenKind;
 
+/// Operators that bind more tightly than sums.
+pub(super) const PRODUCT_OPERATORS: [(TokenKind, char); 3] =
+    [(TokenKind::Star, '*'), (TokenKind::Slash, '/'), (TokenKind::Percent, '%')];
+
 impl Parser<'_> {
     /// A value, arithmetic included.
     pub(super) fn term(&mut self) -> Parsed<Term> {
@@ -15,21 +19,31 @@ impl Parser<'_> {
 
     /// Goes on with arithmetic after a first operand.
     pub(super) fn term_after(&mut self, first: Term) -> Parsed<Term> {
+        let mut left = self.product_after(first)?;
+        while let Some(operator) = self.operator(&[(TokenKind::Plus, '+'), (TokenKind::Minus, '-')]) {
+            let first = self.nested(Self::simple_term)?;
+            let right = self.product_after(first)?;
+            let place = left.place;
+            left = Term { kind: TermKind::Operation(operator, vec![left, right]), place };
+        }
+        Ok(left)
+    }
+
+    fn product_after(&mut self, first: Term) -> Parsed<Term> {
         let mut left = first;
-        loop {
-            let operator = match self.current().kind {
-                TokenKind::Plus => '+',
-                TokenKind::Minus => '-',
-                TokenKind::Star => '*',
-                TokenKind::Slash => '/',
-                TokenKind::Percent => '%',
-                _ => return Ok(left),
-            };
-            self.advance();
+        while let Some(operator) = self.operator(&PRODUCT_OPERATORS) {
             let right = self.nested(Self::simple_term)?;
             let place = left.place;
             left = Term { kind: TermKind::Operation(operator, vec![left, right]), place };
         }
+        Ok(left)
+    }
+
+    /// Takes an operator if one of these stands here.
+    pub(super) fn operator(&mut self, operators: &[(TokenKind, char)]) -> Option<char> {
+        let (_, operator) = operators.iter().find(|(kind, _)| self.at(*kind))?;
+        self.advance();
+        Some(*operator)
     }
 
     /// A value without arithmetic.

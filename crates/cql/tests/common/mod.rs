@@ -22,7 +22,7 @@ pub struct World {
 }
 
 pub fn token(key: &[u8]) -> Token {
-    Token(key.iter().fold(7i64, |hash, byte| hash.wrapping_mul(31).wrapping_add(i64::from(*byte))))
+    quorate_ring::partitioner::token(key)
 }
 
 pub fn facts() -> NodeFacts {
@@ -157,7 +157,7 @@ impl World {
                 builder.push(&key, &partition, true)?;
             }
         }
-        Ok(builder.finish(read, None))
+        builder.finish(read, None)
     }
 
     /// All pages of a query, read a few rows at a time the way a node does.
@@ -199,7 +199,7 @@ impl World {
             }
             progress = Some(builder.progress().clone());
             let exhausted = builder.is_exhausted() || place.0 >= read.commands.len();
-            pages.push(builder.finish(&read, None));
+            pages.push(builder.finish(&read, None).unwrap());
             if exhausted {
                 return pages;
             }

@@ -3,12 +3,12 @@
 //! Source of the day-number formulas: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 
 /// Nanoseconds of a day.
-pub(crate) const NANOS_PER_DAY: i64 = 86_400_000_000_000;
+pub const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 /// Milliseconds of a day.
-pub(crate) const MILLIS_PER_DAY: i64 = 86_400_000;
+pub const MILLIS_PER_DAY: i64 = 86_400_000;
 
 /// Days since 1970-01-01; `None` if there is no such day.
-pub(crate) fn days_from_civil(year: i64, month: u32, day: u32) -> Option<i64> {
+pub fn days_from_civil(year: i64, month: u32, day: u32) -> Option<i64> {
     if !(1..=12).contains(&month) || day == 0 || day > days_in_month(year, month) || year.abs() > 1_000_000_000 {
         return None;
     }
@@ -23,7 +23,7 @@ pub(crate) fn days_from_civil(year: i64, month: u32, day: u32) -> Option<i64> {
 }
 
 /// Year, month and day of a number of days since 1970-01-01 (of at most the magnitude of milliseconds in an `i64`).
-pub(crate) fn civil_from_days(days: i64) -> (i64, u32, u32) {
+pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
@@ -35,7 +35,8 @@ pub(crate) fn civil_from_days(days: i64) -> (i64, u32, u32) {
     (year_of_era + era * 400 + i64::from(month <= 2), month as u32, day as u32)
 }
 
-fn days_in_month(year: i64, month: u32) -> u32 {
+/// Days of a month of a year.
+pub fn days_in_month(year: i64, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,

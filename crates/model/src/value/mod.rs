@@ -1,6 +1,6 @@
 //! Typed values: what literals parse to and results print from. Storage and the wire carry Cassandra's binary encodings.
 
-mod calendar;
+pub mod calendar;
 mod compare;
 pub(crate) mod decode;
 mod display;

@@ -331,7 +331,7 @@ impl Worker {
             state.seal(cluster)
         });
         let rows = builder.finish(&read.operation, paging_state);
-        self.answer(step, op, Ok(Answer::Rows(rows)));
+        self.answer(step, op, rows.map(Answer::Rows));
     }
 }
 
