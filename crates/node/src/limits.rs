@@ -34,9 +34,10 @@ pub const HINT_BATCH_BYTES: usize = 512 * 1024;
 pub const STREAM_PAGE_BYTES: u32 = 512 * 1024;
 /// Changes of the schema waiting in the control machine.
 pub const SCHEMA_QUEUE_MAX: usize = 1_024;
-/// How often a request refused for its epoch is planned again.
-pub const REPLAN_MAX: u32 = 16;
 /// Events kept of one trace.
 pub const TRACE_EVENTS_MAX: usize = 1_000;
 /// The internode port where an address names none.
 pub const INTERNODE_PORT: u16 = 7000;
+/// Operations in flight, those included that are answered but still wait for a replica, as a multiple of the clients'
+/// requests that a worker takes.
+pub const UNFINISHED_FACTOR: usize = 4;

@@ -174,3 +174,20 @@ fn a_table_without_other_replicas_keeps_no_rebuild_waiting() {
     });
     assert_eq!(cluster.rows(1, "SELECT p FROM ks.t", Consistency::All).len(), 50);
 }
+
+#[test]
+fn replicas_of_tables_do_not_change_without_their_data() {
+    let mut cluster = Cluster::of(3);
+    let keyspace = |verb: &str, factor: u32| {
+        format!("{verb} KEYSPACE k WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': {factor}}}")
+    };
+    cluster.run(0, &keyspace("CREATE", 1));
+    cluster.run(0, &keyspace("ALTER", 2));
+    cluster.run(0, "CREATE TABLE k.t (p int PRIMARY KEY, v text)");
+    let refused = cluster.query(0, &keyspace("ALTER", 3), at(Consistency::Quorum));
+    let Err(RequestError::Invalid { message, .. }) = refused else { panic!("{refused:?}") };
+    assert!(message.contains("not supported yet while it has tables"), "{message}");
+    cluster.run(0, "ALTER KEYSPACE k WITH durable_writes = true");
+    cluster.run(0, "DROP TABLE k.t");
+    cluster.run(0, &keyspace("ALTER", 3));
+}

@@ -7,7 +7,9 @@ use quorate_env::Instant;
 use quorate_membership::metadata_log::{ProposalOutcome, ProposeError};
 use quorate_membership::{Change, ProposalId};
 use quorate_model::request::{Answer, RequestError};
+use quorate_model::schema::Keyspace;
 use quorate_model::{Consistency, Epoch, NodeId, TableId};
+use quorate_ring::Placements;
 
 use super::{Control, Step};
 use crate::internal::{Message, SchemaRequest};
@@ -162,6 +164,9 @@ impl Control {
                     timestamp: self.shared.clock.next(step.now.wall.0),
                 };
                 let planned = statement.apply(&metadata.schema, &context)?;
+                if let SchemaEdit::PutKeyspace(keyspace) = &planned.edit {
+                    self.refuse_uncopied(keyspace)?;
+                }
                 let change = match planned.edit {
                     SchemaEdit::None => None,
                     SchemaEdit::PutKeyspace(keyspace) => Some(Change::PutKeyspace(keyspace)),
@@ -175,6 +180,25 @@ impl Control {
                 Ok((change, answer, planned.warnings))
             }
         }
+    }
+
+    /// Until data is copied when the replication of a keyspace changes, one that has tables keeps its replicas: reads
+    /// would ask replicas that never got what quorums of the old ones acknowledged.
+    fn refuse_uncopied(&self, keyspace: &Keyspace) -> Result<(), RequestError> {
+        let metadata = self.log.metadata();
+        let Some(known) = metadata.schema.keyspaces.get(&keyspace.name) else { return Ok(()) };
+        if known.tables.is_empty() || known.replication == keyspace.replication {
+            return Ok(());
+        }
+        let placements = |replication| Placements::compute(&metadata.topology, replication, self.shared.id);
+        if placements(&known.replication) == placements(&keyspace.replication) {
+            return Ok(());
+        }
+        Err(RequestError::invalid(format!(
+            "Changing the replication of keyspace '{}' is not supported yet while it has tables: their data would not be \
+             copied to the new replicas",
+            keyspace.name
+        )))
     }
 
     /// A proposal has ended: of this node's life, or of a client's change.
@@ -236,8 +260,7 @@ impl Control {
         let own = self.applied_epoch();
         let behind = |agreeing: &Agreeing| {
             let counts = |node: &NodeId| agreeing.everywhere || reachable.contains(node);
-            own < agreeing.epoch
-                || self.peers.iter().any(|(node, peer)| counts(node) && peer.applied < agreeing.epoch)
+            own < agreeing.epoch || self.peers.iter().any(|(node, peer)| counts(node) && peer.applied < agreeing.epoch)
         };
         let agreeing = std::mem::take(&mut self.changes.agreeing);
         let (waiting, finished): (Vec<_>, Vec<_>) =

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use quorate_env::Instant;
 use quorate_membership::ClusterMetadata;
 use quorate_model::schema::Table;
 use quorate_model::{Epoch, Seconds, TableId, Timestamp};
@@ -22,13 +24,32 @@ pub(super) struct Effects {
     applied: Epoch,
     /// Epochs on their way, with the jobs and workers that each waits for.
     under_way: VecDeque<(Epoch, BTreeSet<u64>, BTreeSet<MachineId>)>,
+    /// Jobs that are not done, with what they do.
+    jobs: BTreeMap<u64, Effect>,
+    /// Jobs that found the volume full, and when they are tried again.
+    retries: Vec<(Instant, u64)>,
     next_job: u64,
 }
+
+/// A table to drop, or to truncate up to a timestamp, with a name for its snapshot.
+#[derive(Clone, Debug)]
+struct Effect {
+    table: TableId,
+    tag: String,
+    up_to: Option<Timestamp>,
+}
+
+/// Pause after a job that found the volume full.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Effects {
     /// The last epoch that is applied everywhere on this node.
     pub(super) fn applied(&self) -> Epoch {
         self.applied
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.retries.iter().map(|(at, _)| *at).min()
     }
 
     /// What was read at the start is applied: no worker had begun yet.
@@ -75,21 +96,43 @@ impl Control {
     fn start_effect(&mut self, step: &mut Step<'_>, table: TableId, tag: String, up_to: Option<Timestamp>) -> u64 {
         self.effects.next_job += 1;
         let id = Owner::Effects.tag(self.effects.next_job);
+        self.effects.jobs.insert(id, Effect { table, tag, up_to });
+        self.run_effect(step, id);
+        id
+    }
+
+    fn run_effect(&self, step: &mut Step<'_>, id: u64) {
+        let Some(Effect { table, tag, up_to }) = self.effects.jobs.get(&id).cloned() else { return };
         let storage = Arc::clone(self.shared.storage());
         let now = Seconds::from_micros(step.now.wall.0);
         let work = move || JobOutcome(Box::new(carry_out(&storage, table, &tag, up_to, now)));
         step.out.push(Output::Job(Job { id, class: JobClass::System, work: Box::new(work) }));
-        id
+    }
+
+    /// Tries again what found the volume full. Until it is done its epoch is not announced.
+    pub(super) fn drive_effects(&mut self, step: &mut Step<'_>) {
+        let now = step.now.mono;
+        let due: Vec<u64> = self.effects.retries.iter().filter(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+        self.effects.retries.retain(|(at, _)| *at > now);
+        for id in due {
+            self.run_effect(step, id);
+        }
     }
 
     pub(super) fn effect_done(&mut self, step: &mut Step<'_>, id: u64, outcome: JobOutcome) {
-        if let Ok(result) = outcome.0.downcast::<Result<(), StorageError>>()
-            && let Err(error) = *result
-        {
-            // Serving data that the cluster holds to be gone is worse than not serving; the next start tries again.
-            step.out.push(Output::Fatal(format!("a dropped or truncated table could not be removed: {error}")));
-            return;
+        match outcome.0.downcast::<Result<(), StorageError>>().map(|result| *result) {
+            Ok(Err(StorageError::NoSpace(_))) => {
+                self.effects.retries.push((step.now.mono + RETRY, id));
+                return;
+            }
+            Ok(Err(error)) => {
+                // Serving data that the cluster holds to be gone is worse than not serving; the next start tries again.
+                step.out.push(Output::Fatal(format!("a dropped or truncated table could not be removed: {error}")));
+                return;
+            }
+            Ok(Ok(())) | Err(_) => {}
         }
+        self.effects.jobs.remove(&id);
         for (_, jobs, _) in &mut self.effects.under_way {
             jobs.remove(&id);
         }

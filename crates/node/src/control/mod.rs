@@ -145,6 +145,7 @@ impl Control {
         self.beat(&mut step);
         self.drive_log(&mut step);
         self.drive_life(&mut step);
+        self.drive_effects(&mut step);
         self.drive_changes(&mut step);
         self.drive_hints(&mut step);
         self.drive_rebuild(&mut step);
@@ -160,6 +161,7 @@ impl Control {
             self.detector.deadline(),
             self.log.deadline(),
             self.life.deadline(),
+            self.effects.deadline(),
             self.changes.deadline(),
             self.hints.deadline(),
             self.stream.deadline(),

@@ -80,6 +80,12 @@ impl Worker {
             let text = format!("{} requests are in flight on this node's worker", self.by_client.len());
             return Err(RequestError::Overloaded(text));
         }
+        // Answered writes stay until their last replica has answered or their time is over.
+        let unfinished_max = self.shared.config.requests_max.saturating_mul(limits::UNFINISHED_FACTOR);
+        if self.ops.len() >= unfinished_max {
+            let text = format!("{} writes still wait for a slow replica", self.ops.len());
+            return Err(RequestError::Overloaded(text));
+        }
         Ok(())
     }
 
