@@ -1,6 +1,8 @@
 //! The layers hold: crates depend only on those they may, nothing below the edge touches the world, and files and
 //! functions stay readable.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,10 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("storage", &["model", "env"]),
     ("node", &["model", "env", "ring", "membership", "coordinator", "cql", "storage"]),
     ("os", &["env"]),
-    ("server", &["model", "env", "ring", "membership", "coordinator", "cql", "cql-wire", "proto", "storage", "node", "os"]),
+    (
+        "server",
+        &["model", "env", "ring", "membership", "coordinator", "cql", "cql-wire", "proto", "storage", "node", "os"],
+    ),
     ("sim", &["model", "env", "ring", "membership", "coordinator", "cql", "storage", "node"]),
     ("client", &["model", "ring", "proto"]),
     ("shell", &["client", "cql", "model"]),
@@ -34,7 +39,8 @@ const PURE: &[&str] = &["model", "env", "ring", "membership", "coordinator", "cq
 const WORLDLY: &[&str] = &["tokio", "tonic", "rand", "mio", "sled", "socket2", "hyper", "rustix"];
 
 /// Source text that no pure crate may contain outside its tests.
-const WORLDLY_TEXT: &[&str] = &["std::fs", "std::net::Tcp", "std::net::Udp", "Instant::now", "SystemTime", "std::thread", "std::process"];
+const WORLDLY_TEXT: &[&str] =
+    &["std::fs", "std::net::Tcp", "std::net::Udp", "Instant::now", "SystemTime", "std::thread", "std::process"];
 
 /// Lines of a file before its tests, at most.
 const FILE_LINES_MAX: usize = 600;
@@ -46,7 +52,18 @@ fn root() -> PathBuf {
 /// Normal dependencies of every package of the workspace and beyond, by package name.
 fn dependency_graph() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--workspace", "--edges", "normal", "--prefix", "depth", "--format", " {p}", "--no-dedupe", "--offline"])
+        .args([
+            "tree",
+            "--workspace",
+            "--edges",
+            "normal",
+            "--prefix",
+            "depth",
+            "--format",
+            " {p}",
+            "--no-dedupe",
+            "--offline",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo tree runs");

@@ -107,8 +107,7 @@ impl Load {
         for writer in self.writers {
             writer.await.expect("a writer ends");
         }
-        let acknowledged = self.acknowledged.lock().unwrap().clone();
-        acknowledged
+        self.acknowledged.lock().unwrap().clone()
     }
 }
 
