@@ -7,7 +7,7 @@ use quorate_model::CqlType;
 use quorate_model::request::{BoundValue, ColumnSpec, Place, RequestError, ResultMetadata};
 use quorate_model::schema::{Keyspace, Schema, Table};
 
-use crate::ast::{Constant, Term, TermKind, TypeName};
+use crate::ast::{Constant, Name, Term, TermKind, TypeName};
 use crate::bind::Evaluator;
 use crate::calls::{self, Argument, Call};
 use crate::codec;
@@ -266,23 +266,7 @@ fn composite(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) 
                 parts.push((item, format!("{name}[{index}]"), field));
             }
         }
-        (TermKind::Fields(given), CqlType::UserDefined { fields, name: type_name, .. }) => {
-            if let Some((unknown, _)) =
-                given.iter().find(|(field, _)| fields.iter().all(|(known, _)| *known != field.text))
-            {
-                let message = format!("Unknown field '{unknown}' in value of user defined type {type_name}");
-                return Err(invalid(message, unknown.place));
-            }
-            for (field, field_type) in fields {
-                let found = given.iter().find(|(name, _)| name.text == *field).map_or(&NULL, |(_, value)| value);
-                if !fits(found, field_type, parameters) {
-                    let message =
-                        format!("Invalid user type literal for {name}: field {field} is not of type {field_type}");
-                    return Err(invalid(message, found.place));
-                }
-                parts.push((found, format!("{name}.{field}"), field_type));
-            }
-        }
+        (TermKind::Fields(given), CqlType::UserDefined { .. }) => parts = fields(given, receiver, parameters)?,
         (TermKind::Fields(_), _) => return wrong("user type"),
         // `(1)` is a value in parentheses wherever no tuple is asked for.
         (TermKind::Tuple(items), _) => match items.as_slice() {
@@ -304,6 +288,31 @@ fn composite(term: &Term, receiver: &Receiver<'_>, parameters: &mut Parameters) 
         return Ok(Expr::Value(encoded));
     }
     Ok(Expr::Composite(cql_type.clone(), exprs))
+}
+
+/// The parts of a user type's literal; a field that is left out is null.
+fn fields<'a>(
+    given: &'a [(Name, Term)],
+    receiver: &Receiver<'a>,
+    parameters: &Parameters,
+) -> Result<Vec<(&'a Term, String, &'a CqlType)>, RequestError> {
+    let (name, CqlType::UserDefined { fields, name: type_name, .. }) = (receiver.name, receiver.cql_type) else {
+        return Ok(Vec::new());
+    };
+    if let Some((unknown, _)) = given.iter().find(|(field, _)| fields.iter().all(|(known, _)| *known != field.text)) {
+        let message = format!("Unknown field '{unknown}' in value of user defined type {type_name}");
+        return Err(invalid(message, unknown.place));
+    }
+    let mut parts = Vec::with_capacity(fields.len());
+    for (field, field_type) in fields {
+        let found = given.iter().find(|(name, _)| name.text == *field).map_or(&NULL, |(_, value)| value);
+        if !fits(found, field_type, parameters) {
+            let message = format!("Invalid user type literal for {name}: field {field} is not of type {field_type}");
+            return Err(invalid(message, found.place));
+        }
+        parts.push((found, format!("{name}.{field}"), field_type));
+    }
+    Ok(parts)
 }
 
 fn check_dimension(given: usize, receiver: &Receiver<'_>, place: Place) -> Result<(), RequestError> {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use quorate_model::limits::{CLUSTERING_BYTES_MAX, PARTITION_KEY_BYTES_MAX};
 use quorate_model::request::RequestError;
+use quorate_model::schema::Column;
 use quorate_model::{ClusteringKey, CqlType, DecoratedKey, PartitionKey, Position, Token};
 
 use crate::bind::Evaluator;
@@ -38,28 +39,25 @@ pub(crate) fn choices(choice: &Choice, name: &str, evaluator: &mut Evaluator<'_>
     }
 }
 
-/// The partitions with these values, in token order, each once.
+/// The partitions with these values, each once, in the order of the values: so does Cassandra give them.
 pub(crate) fn partition_keys(
-    columns: &[(&str, &Choice)],
+    columns: &[(&Column, &Choice)],
     partitioner: fn(&[u8]) -> Token,
     evaluator: &mut Evaluator<'_>,
 ) -> Result<Vec<DecoratedKey>, RequestError> {
     let mut keys: Vec<Vec<Bytes>> = vec![Vec::new()];
-    for (name, choice) in columns {
-        let values = choices(choice, name, evaluator)?;
-        keys = product(
-            &keys,
-            &values.into_iter().map(|value| vec![value]).collect::<Vec<_>>(),
-            PARTITIONS_PER_STATEMENT_MAX,
-        )?;
+    for (column, choice) in columns {
+        let mut values = choices(choice, &column.name, evaluator)?;
+        values.sort_by(|left, right| codec::compare(&column.cql_type, left, right));
+        values.dedup();
+        let values: Vec<Vec<Bytes>> = values.into_iter().map(|value| vec![value]).collect();
+        keys = product(&keys, &values, PARTITIONS_PER_STATEMENT_MAX)?;
     }
     let mut decorated = Vec::with_capacity(keys.len());
     for components in &keys {
         let key = partition_key(components)?;
         decorated.push(DecoratedKey { token: partitioner(&key.0), key });
     }
-    decorated.sort();
-    decorated.dedup();
     Ok(decorated)
 }
 

@@ -311,8 +311,7 @@ impl ModifyPlan {
             _ => self.table.options.default_time_to_live,
         };
         let stamp = Stamp { timestamp, now: settings.now, ttl: (ttl > 0).then_some(Ttl(ttl)) };
-        let named: Vec<(&str, &Choice)> =
-            self.table.partition_key().map(|column| column.name.as_str()).zip(&self.partitions).collect();
+        let named: Vec<(&Column, &Choice)> = self.table.partition_key().zip(&self.partitions).collect();
         let partitions = keys::partition_keys(&named, settings.partitioner, evaluator)?;
         let update = self.update(&stamp, evaluator)?;
         let mutation = |key| Mutation { table: self.table.id, key, update: update.clone() };

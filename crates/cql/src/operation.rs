@@ -70,7 +70,8 @@ pub struct ReadOperation {
     pub plan: Arc<SelectPlan>,
     /// The columns of its answer.
     pub metadata: Arc<ResultMetadata>,
-    /// What to read, one after another: one for each partition in token order, or a single range of tokens for the node to split over
+    /// What to read, one after another: one for each partition in the order of its
+    /// values, or a single range of tokens for the node to split over
     /// the ring. Empty if nothing can match. Limits in it are those of the whole statement; the node sets `row_limit`
     /// and `byte_limit` for each page.
     pub commands: Vec<ReadCommand>,

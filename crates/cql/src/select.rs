@@ -307,8 +307,7 @@ impl SelectPlan {
         let mut targets: Vec<ReadTarget> = Vec::new();
         match &self.restrictions.partitions {
             Partitions::Keys(choices) => {
-                let named: Vec<(&str, &Choice)> =
-                    self.table.partition_key().map(|column| column.name.as_str()).zip(choices).collect();
+                let named: Vec<(&Column, &Choice)> = self.table.partition_key().zip(choices).collect();
                 let keys = keys::partition_keys(&named, settings.partitioner, evaluator)?;
                 targets.extend(keys.into_iter().map(ReadTarget::Partition));
             }

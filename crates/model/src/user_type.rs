@@ -38,9 +38,7 @@ impl UserType {
     pub fn renew(&self, cql_type: &CqlType) -> CqlType {
         let renewed = |inner: &CqlType| Box::new(self.renew(inner));
         match cql_type {
-            CqlType::UserDefined { keyspace, name, frozen, .. }
-                if *keyspace == self.keyspace && *name == self.name =>
-            {
+            CqlType::UserDefined { keyspace, name, frozen, .. } if *keyspace == self.keyspace && *name == self.name => {
                 self.cql_type(*frozen)
             }
             CqlType::UserDefined { keyspace, name, fields, frozen } => CqlType::UserDefined {

@@ -135,9 +135,13 @@ fn schemas() {
     assert_eq!((table.columns[4].cql_type.depth(), table.columns[5].cql_type.depth()), (3, 3));
     let keyspace = |name: &str, replication| {
         let tables = BTreeMap::from([("t".to_owned(), Arc::new(table.clone()))]);
-        let user_type = UserType { keyspace: name.to_owned(), name: "u".to_owned(), fields: vec![("f".to_owned(), CqlType::Int)] };
+        let user_type =
+            UserType { keyspace: name.to_owned(), name: "u".to_owned(), fields: vec![("f".to_owned(), CqlType::Int)] };
         let types = BTreeMap::from([("u".to_owned(), Arc::new(user_type))]);
-        (name.to_owned(), Arc::new(Keyspace { name: name.to_owned(), replication, durable_writes: true, tables, types }))
+        (
+            name.to_owned(),
+            Arc::new(Keyspace { name: name.to_owned(), replication, durable_writes: true, tables, types }),
+        )
     };
     let factors = BTreeMap::from([("dc1".to_owned(), 3), ("dc2".to_owned(), 2)]);
     let schema = Schema {
