@@ -10,6 +10,7 @@ use crate::ast::{Constant, Term, TermKind};
 use crate::bind::Evaluator;
 use crate::expr::{Parameters, fits, type_of};
 use crate::functions::{self, Function};
+use crate::vectors::{self, Likeness};
 use crate::{casts, codec, json, moments};
 
 /// What is called.
@@ -29,6 +30,7 @@ enum Native {
     ToJson,
     Cast,
     Floor,
+    Likeness(Likeness),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +165,27 @@ pub(crate) fn resolve(
             _ => Err(no_match(name)),
         });
     }
+    if let Some(likeness) = Likeness::find(&short) {
+        let found = arguments.iter().find_map(|argument| argument.exact.clone().filter(vectors::is_float_vector));
+        let types = found.filter(|own| arguments.len() == 2 && arguments.iter().all(|a| a.fits(own, parameters)));
+        return Some(
+            types
+                .map(|own| call(Native::Likeness(likeness), vec![own.clone(), own], CqlType::Float))
+                .ok_or_else(|| no_match(name)),
+        );
+    }
+    collection_function(name, &short, arguments, parameters)
+}
+
+/// Functions whose one argument may have any type of a kind.
+fn collection_function(
+    name: &str,
+    short: &str,
+    arguments: &[Argument<'_>],
+    parameters: &Parameters,
+) -> Option<Result<Call, String>> {
+    let full = shown_name(name);
+    let call = |native, arguments: Vec<CqlType>, returns| Call { native, arguments, returns, name: full.clone() };
     let one = |native: fn(&CqlType) -> Result<(Native, CqlType), &'static str>| {
         let [argument] = arguments else {
             return Err(format!(
@@ -178,7 +201,7 @@ pub(crate) fn resolve(
         })?;
         Ok(call(native, vec![own], returns))
     };
-    Some(match short.as_str() {
+    Some(match short {
         "collectioncount" => one(|own| match own.is_collection() {
             true => Ok((Native::CollectionCount, CqlType::Int)),
             false => Err("collection"),
@@ -408,6 +431,10 @@ impl Call {
                     let (left, right) = (own, self.arguments.get(1).unwrap_or(own));
                     format!("the operation '{left} {operator} {right}' failed: {problem}")
                 }),
+                _ => Ok(Value::Null),
+            },
+            Native::Likeness(likeness) => match decoded()?.as_slice() {
+                [left, right] => likeness.of(left, right),
                 _ => Ok(Value::Null),
             },
             Native::ToJson => Ok(Value::Null),

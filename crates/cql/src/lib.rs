@@ -54,6 +54,7 @@ mod selection;
 mod split;
 pub mod system_tables;
 mod types;
+mod vectors;
 mod view;
 
 pub use bind::BindContext;
