@@ -15,8 +15,9 @@
 //! - Messages and error kinds are Cassandra's wherever it has some; syntax errors carry line, column and the offending token.
 //!
 //! **Tests.** Unit tests beside the code. In `tests/`: statements with what a real Cassandra 5 answers to them
-//! (`cassandra_answers.txt`; `answers/`, a file a theme, with rows as they are sent), random writes and reads with the rows that it gave (`cassandra_rows.txt`), statements run
-//! end to end over partitions in memory, and broken statements by the thousand.
+//! (`cassandra_answers.txt`, errors above all; `answers/`, a file a theme, with rows as they are sent), random writes and
+//! reads with the rows that it gave (`cassandra_rows.txt`), statements run end to end over partitions in memory, and broken
+//! statements by the thousand.
 
 mod aggregate;
 mod arithmetic;
