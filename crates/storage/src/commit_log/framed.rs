@@ -200,7 +200,10 @@ pub(crate) enum Item {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SegmentEnd {
     /// By an end record: nothing is missing behind it.
-    Sealed,
+    Sealed {
+        /// Where the end record stands.
+        offset: u64,
+    },
     /// Nothing valid follows this offset.
     Open {
         /// End of the last valid record.
@@ -224,7 +227,8 @@ pub(crate) struct Scan {
 impl Scan {
     /// Reads a whole segment, stepping over what is damaged.
     pub fn of(data: &Bytes, segment: u64) -> Self {
-        let mut scan = Self { items: Vec::new(), proven: 0, end: SegmentEnd::Sealed };
+        let mut scan =
+            Self { items: Vec::new(), proven: 0, end: SegmentEnd::Open { offset: RECORDS_START, traces: false } };
         let mut gap = None;
         let mut offset = RECORDS_START;
         while offset < data.len() as u64 {
@@ -235,6 +239,7 @@ impl Scan {
                     }
                     scan.proven = scan.proven.max(batch);
                     if kind == RecordKind::End {
+                        scan.end = SegmentEnd::Sealed { offset };
                         return scan;
                     }
                     scan.items.push(Item::Record { offset, payload: data.slice(payload) });

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use quorate_env::{Disk, DiskError, OpenMode};
 
 use super::framed::{
-    Item, RecordKind, SEGMENT_BYTES_MAX, Scan, SegmentEnd, SegmentHeader, encode_record, payload_check,
+    Item, RECORD_HEADER_BYTES, RECORDS_START, RecordKind, SEGMENT_BYTES_MAX, Scan, SegmentEnd, SegmentHeader,
+    encode_record, payload_check,
 };
 use super::{COMMIT_LOG_KIND, LogPosition, segment_path};
 use crate::StorageError;
@@ -60,6 +61,7 @@ pub type ReplaySink<'a> = dyn FnMut(LogPosition, Bytes) -> Result<(), StorageErr
 struct Candidate {
     segment: u64,
     len: u64,
+    data: Bytes,
     scan: Scan,
     /// Whether the disk gave all of it.
     readable: bool,
@@ -94,16 +96,15 @@ impl Replayer<'_, '_> {
             waiting.push(candidate);
         }
         for last in waiting {
-            let (segment, end, readable) = (last.segment, last.scan.end, last.readable);
+            let (segment, readable) = (last.segment, last.readable);
+            let (data, proven, end) = (last.data.clone(), last.scan.proven, last.scan.end);
             let torn = self.deliver(last, false)?;
             if !readable {
                 // What could not be read may be whole: nothing is written over it.
                 continue;
             }
-            match (torn, end) {
-                (Some(offset), _) | (None, SegmentEnd::Open { offset, .. }) => self.seal(segment, offset)?,
-                (None, SegmentEnd::Sealed) => {}
-            }
+            let end = torn.map_or(end, |offset| SegmentEnd::Open { offset, traces: true });
+            self.seal(segment, &data, proven, end)?;
         }
         Ok(())
     }
@@ -127,10 +128,12 @@ impl Replayer<'_, '_> {
         }
         let header = SegmentHeader { kind: COMMIT_LOG_KIND, segment, owner: [0; 16] };
         if let Err(problem) = header.verify(&data) {
-            self.damage(segment, 0, super::framed::RECORDS_START.min(len), problem);
+            self.damage(segment, 0, RECORDS_START.min(len), problem);
         }
         self.report.segments += 1;
-        Ok(Candidate { segment, len, scan: Scan::of(&Bytes::from(data), segment), readable })
+        let data = Bytes::from(data);
+        let scan = Scan::of(&data, segment);
+        Ok(Candidate { segment, len, data, scan, readable })
     }
 
     /// Delivers a segment's records. Returns where its torn tail begins, if it has one.
@@ -175,11 +178,29 @@ impl Replayer<'_, '_> {
     }
 
     /// Ends a segment for good.
-    fn seal(&self, segment: u64, offset: u64) -> Result<(), DiskError> {
+    ///
+    /// What was read may stand in the cache alone: a process that was killed had not synced it, and a sync that failed
+    /// dropped it, cleanly as it seems. So everything that is not proven to be on the medium is written once more, the
+    /// end record of an earlier start too. The end record proves what is before it, hence it is written after that is
+    /// durable.
+    fn seal(&self, segment: u64, data: &[u8], proven: u64, end: SegmentEnd) -> Result<(), DiskError> {
         let file = self.disk.open(&segment_path(self.dir, segment), OpenMode::ReadWrite)?;
-        let mut end = Vec::new();
-        encode_record(&mut end, (segment, offset, offset), RecordKind::End, (&[], payload_check(&[])));
-        file.write_at(offset, &end)?;
+        let from = proven.max(RECORDS_START);
+        let (to, is_sealed) = match end {
+            SegmentEnd::Sealed { offset } => (offset.saturating_add(RECORD_HEADER_BYTES), true),
+            SegmentEnd::Open { offset, .. } => (offset, false),
+        };
+        let unproven = data.get(from as usize..to as usize).unwrap_or_default();
+        if !unproven.is_empty() {
+            file.write_at(from, unproven)?;
+            file.sync()?;
+        }
+        if is_sealed {
+            return Ok(());
+        }
+        let mut mark = Vec::new();
+        encode_record(&mut mark, (segment, to, to), RecordKind::End, (&[], payload_check(&[])));
+        file.write_at(to, &mark)?;
         file.sync()
     }
 

@@ -446,3 +446,46 @@ fn many_threads_append_while_one_syncs() {
         next[thread] += 1;
     }
 }
+
+/// A sync that fails drops what was written, and the cache goes on showing it: recovery must not build on that.
+#[test]
+fn recovery_makes_durable_what_it_builds_on() {
+    for (seed, failures) in (0..60).flat_map(|seed| (0..4).map(move |failures| (seed, failures))) {
+        let context = format!("seed {seed}, {failures} syncs of the recovery failed");
+        let disk = disk(seed);
+        let (log, _, _) = open(&disk).unwrap();
+        log.append(b"acknowledged").unwrap();
+        log.sync().unwrap();
+        let active = segment_path(DIR, log.position().segment);
+        if seed % 2 == 0 {
+            // Written, but not on the medium; the cache shows it, and so does the next replay.
+            log.append(&[7; 900]).unwrap();
+            disk.fail_next_sync(&active);
+            log.sync().unwrap_err();
+        }
+        drop(log);
+        disk.kill();
+        for _ in 0..failures {
+            disk.fail_next_sync(&active);
+            assert!(open(&disk).is_err(), "{context}");
+            if seed % 3 == 0 {
+                disk.kill();
+            }
+        }
+        if seed % 5 == 0 {
+            // The power fails in the middle of it.
+            disk.crash_after(1 + seed / 5 % 5);
+            assert!(open(&disk).is_err(), "{context}");
+            disk.crash();
+        }
+        let (log, mut expected, report) = open(&disk).unwrap();
+        assert_eq!((expected[0].1.as_slice(), report.damaged), (&b"acknowledged"[..], vec![]), "{context}");
+        let position = log.append(b"after").unwrap();
+        log.sync().unwrap();
+        expected.push((position, b"after".to_vec()));
+        drop(log);
+        disk.crash();
+        let (_, replayed, report) = open(&disk).unwrap();
+        assert_eq!((replayed, report.damaged), (expected, vec![]), "{context}");
+    }
+}

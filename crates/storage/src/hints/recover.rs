@@ -67,7 +67,7 @@ fn segment(
     }
     let mut end = match scan.end {
         SegmentEnd::Open { offset, .. } => offset,
-        SegmentEnd::Sealed => len,
+        SegmentEnd::Sealed { .. } => len,
     };
     let mut summary = Summary::default();
     for item in scan.items {
