@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use prometheus_client::metrics::histogram::Histogram;
 use quorate_node::{Input, Job, JobClass, JobDone};
+use quorate_os::Clock;
 
 use crate::error::ServerError;
 use crate::mailbox::{Mail, Mailbox};
@@ -11,17 +13,22 @@ use crate::mailbox::{Mail, Mailbox};
 /// The classes, most urgent first.
 const CLASSES: [JobClass; 4] = [JobClass::Read, JobClass::System, JobClass::Flush, JobClass::Compaction];
 
+/// Their names on the metrics page, in the same order.
+pub(crate) const JOB_CLASSES: [&str; CLASSES.len()] = ["read", "system", "flush", "compaction"];
+
 /// A pool of named threads. Its queue holds what the machines have in flight, which they bound themselves.
 pub(crate) struct JobPool {
     state: Mutex<State>,
     wake: Condvar,
     threads: usize,
+    clock: Clock,
+    durations: [Histogram; CLASSES.len()],
 }
 
 #[derive(Default)]
 struct State {
-    queues: [VecDeque<(Job, Arc<Mailbox>)>; 4],
-    running: [usize; 4],
+    queues: [VecDeque<(Job, Arc<Mailbox>)>; CLASSES.len()],
+    running: [usize; CLASSES.len()],
     stopped: bool,
 }
 
@@ -35,10 +42,14 @@ fn index(class: JobClass) -> usize {
 }
 
 impl JobPool {
-    /// Starts the threads, at least two.
-    pub(crate) fn start(threads: usize) -> Result<Arc<Self>, ServerError> {
+    /// Starts the threads, at least two. How long jobs take goes into `durations`, by class.
+    pub(crate) fn start(
+        threads: usize,
+        clock: Clock,
+        durations: [Histogram; CLASSES.len()],
+    ) -> Result<Arc<Self>, ServerError> {
         let threads = threads.max(2);
-        let pool = Arc::new(Self { state: Mutex::default(), wake: Condvar::new(), threads });
+        let pool = Arc::new(Self { state: Mutex::default(), wake: Condvar::new(), threads, clock, durations });
         for number in 0..threads {
             let pool = Arc::clone(&pool);
             std::thread::Builder::new()
@@ -94,7 +105,9 @@ impl JobPool {
                 }
             };
             drop(state);
+            let began = self.clock.now().mono;
             let outcome = (job.work)();
+            self.durations[class].observe(self.clock.now().mono.since(began).as_secs_f64());
             done.send(Mail::Input(Input::JobDone(JobDone { id: job.id, outcome })));
             self.state().running[class] -= 1;
             // A class that was at its share may go on.
@@ -102,11 +115,9 @@ impl JobPool {
         }
     }
 
-    /// Jobs that wait, by class.
-    pub(crate) fn depths(&self) -> [(&'static str, usize); 4] {
-        let state = self.state();
-        let depth = |class: usize| state.queues[class].len();
-        [("read", depth(0)), ("system", depth(1)), ("flush", depth(2)), ("compaction", depth(3))]
+    /// Jobs that wait, by class in the order of [`JOB_CLASSES`].
+    pub(crate) fn depths(&self) -> [usize; CLASSES.len()] {
+        self.state().queues.each_ref().map(VecDeque::len)
     }
 
     /// Ends the threads once their present jobs are done; what waits is not begun.
@@ -125,6 +136,7 @@ mod tests {
     use quorate_node::JobOutcome;
 
     use super::*;
+    use crate::metrics::Metrics;
 
     fn job(class: JobClass, work: impl FnOnce() + Send + 'static) -> Job {
         let work = Box::new(move || {
@@ -136,7 +148,7 @@ mod tests {
 
     #[test]
     fn long_work_never_takes_the_last_thread() {
-        let pool = JobPool::start(2).unwrap();
+        let pool = JobPool::start(2, Clock::new(), Metrics::new().jobs).unwrap();
         let mailbox = Arc::new(Mailbox::default());
         let (release, held) = sync_channel::<()>(0);
         let held = Arc::new(Mutex::new(held));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -17,7 +18,7 @@ use quorate_model::request::{RequestBody, RequestError};
 use quorate_node::metrics::SampleKind;
 
 use crate::driver::NodeView;
-use crate::jobs::JobPool;
+use crate::jobs::{JOB_CLASSES, JobPool};
 use crate::mailbox::Mailbox;
 
 /// Kinds of request.
@@ -67,6 +68,11 @@ struct KindLabels {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    class: &'static str,
+}
+
 /// The server's own counters.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -75,6 +81,10 @@ pub(crate) struct Metrics {
     latency: Vec<Histogram>,
     errors: Family<ErrorLabels, Counter>,
     in_flight: Gauge<i64, AtomicI64>,
+    /// How long the commit log's syncs take.
+    pub(crate) log_syncs: Histogram,
+    /// How long jobs take, by class in the order of [`JOB_CLASSES`].
+    pub(crate) jobs: [Histogram; JOB_CLASSES.len()],
     pub(crate) cancelled: Counter,
     pub(crate) overloaded: Counter,
     pub(crate) frames_sent: Counter,
@@ -85,7 +95,7 @@ pub(crate) struct Metrics {
     pub(crate) peers_refused: Counter,
 }
 
-/// Upper bounds of the latency histogram, in seconds: 50 µs to 13 s by factors of two.
+/// Upper bounds of the histograms, in seconds: 50 µs to 13 s by factors of two.
 fn latency_buckets() -> impl Iterator<Item = f64> {
     (0..19).map(|power| 50e-6 * f64::from(1u32 << power))
 }
@@ -106,6 +116,12 @@ impl Metrics {
         registry.register("request_errors", "Client requests that failed, by kind and error", Family::clone(&errors));
         let in_flight: Gauge<i64, AtomicI64> = Gauge::default();
         registry.register("front_requests_in_flight", "Client requests in flight at the fronts", in_flight.clone());
+        let log_syncs = Histogram::new(latency_buckets());
+        let help = "Time of a sync of the commit log";
+        registry.register_with_unit("commit_log_sync_duration", help, Unit::Seconds, log_syncs.clone());
+        let jobs: Family<ClassLabels, Histogram> = Family::new_with_constructor(|| Histogram::new(latency_buckets()));
+        let help = "Time of a blocking job, from its beginning to its end, by class";
+        registry.register_with_unit("job_duration", help, Unit::Seconds, jobs.clone());
         let mut counter = |name: &str, help: &str| {
             let counter: Counter<u64, AtomicU64> = Counter::default();
             registry.register(name, help, counter.clone());
@@ -128,6 +144,8 @@ impl Metrics {
                 })
                 .collect(),
             latency: KINDS.iter().map(|(_, kind)| latency.get_or_create(&KindLabels { kind }).clone()).collect(),
+            jobs: JOB_CLASSES.map(|class| jobs.get_or_create(&ClassLabels { class }).clone()),
+            log_syncs,
             errors,
             in_flight,
             registry,
@@ -212,7 +230,7 @@ impl fmt::Debug for Collected {
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> Result<(), fmt::Error> {
     let gauge = ConstGauge::new(value);
-    let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+    let metric = encoder.encode_descriptor(name, &format!("{help}."), None, gauge.metric_type())?;
     gauge.encode(metric)
 }
 
@@ -224,14 +242,17 @@ impl Collector for Collected {
                     let counter = ConstCounter::new(sample.value);
                     // The format adds the suffix itself.
                     let name = sample.name.strip_suffix("_total").unwrap_or(sample.name);
-                    let metric = encoder.encode_descriptor(name, sample.help, None, counter.metric_type())?;
+                    let help = format!("{}.", sample.help);
+                    let metric = encoder.encode_descriptor(name, &help, None, counter.metric_type())?;
                     counter.encode(metric)?;
                 }
                 SampleKind::Gauge => gauge(&mut encoder, sample.name, sample.help, sample.value as f64)?,
             }
         }
-        for (class, depth) in self.jobs.upgrade().map(|jobs| jobs.depths()).unwrap_or_default() {
-            gauge(&mut encoder, &format!("jobs_waiting_{class}"), "Jobs of this class that wait", depth as f64)?;
+        let depths = self.jobs.upgrade().map(|jobs| jobs.depths()).unwrap_or_default();
+        let mut waiting = encoder.encode_descriptor("jobs_waiting", "Jobs that wait.", None, MetricType::Gauge)?;
+        for (class, depth) in JOB_CLASSES.into_iter().zip(depths) {
+            ConstGauge::new(depth as f64).encode(waiting.encode_family(&ClassLabels { class })?)?;
         }
         let mail: usize = self.mailboxes.iter().filter_map(Weak::upgrade).map(|mailbox| mailbox.len()).sum();
         gauge(&mut encoder, "mail_waiting", "Events that wait in the threads' mailboxes", mail as f64)?;
@@ -242,7 +263,7 @@ impl Collector for Collected {
             let counter = ConstCounter::new(cpu.as_secs_f64());
             let metric = encoder.encode_descriptor(
                 "cpu_seconds",
-                "Processor time of this process",
+                "Processor time of this process.",
                 None,
                 counter.metric_type(),
             )?;
@@ -270,6 +291,8 @@ mod tests {
             "quorate_request_errors_total{kind=\"query\",error=\"overloaded\"} 1",
             "quorate_request_duration_seconds_count{kind=\"execute\"} 1",
             "quorate_front_requests_in_flight 0",
+            "quorate_commit_log_sync_duration_seconds_count 0",
+            "quorate_job_duration_seconds_count{class=\"flush\"} 0",
         ] {
             assert!(page.contains(line), "no line '{line}' in:\n{page}");
         }

@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) stopping: Stopping,
     pub(crate) prepared_metadata: PreparedMetadata,
+    /// What is logged, as configured.
+    pub(crate) log_level: String,
 }
 
 impl Shared {

@@ -83,7 +83,7 @@ impl Server {
         let cql = listen("CQL", network.at(network.cql_port), workers)?;
         let clock = Clock::new();
         let opened = open(clock)?;
-        let shared = share(config, &opened.view, opened.node_id, opened.sync_log, opened.workers.len())?;
+        let shared = share(config, &opened.view, opened.node_id, opened.sync_log, opened.workers.len(), clock)?;
         let mut threads = vec![threads::start(MachineId::CONTROL, opened.control, clock, Arc::clone(&shared), None)?];
         let sockets = grpc.into_iter().zip(internode).zip(cql);
         let sockets = sockets.map(|((grpc, internode), cql)| Listeners { grpc, internode, cql });
@@ -219,16 +219,23 @@ fn share(
     node_id: quorate_model::NodeId,
     sync_log: crate::committer::SyncLog,
     workers: usize,
+    clock: Clock,
 ) -> Result<Arc<Shared>, ServerError> {
+    let mut metrics = Metrics::new();
     let mailboxes: Vec<Arc<Mailbox>> = (0..=workers).map(|_| Arc::default()).collect();
-    let jobs = JobPool::start(config.threads.jobs)?;
+    let jobs = JobPool::start(config.threads.jobs, clock, metrics.jobs.clone())?;
+    let sync_durations = metrics.log_syncs.clone();
     let committer = Committer::start(
         config.commit_log,
         config.commit_log_period,
-        sync_log,
+        Box::new(move || {
+            let began = clock.now().mono;
+            let result = sync_log();
+            sync_durations.observe(clock.now().mono.since(began).as_secs_f64());
+            result
+        }),
         mailboxes.iter().skip(1).map(Arc::clone).collect(),
     )?;
-    let mut metrics = Metrics::new();
     metrics.collect_from(view, &jobs, &mailboxes);
     let of_view = Arc::clone(view);
     let identity = Identity {
@@ -247,5 +254,6 @@ fn share(
         metrics,
         stopping: Stopping::default(),
         prepared_metadata: PreparedMetadata::default(),
+        log_level: config.log_level.clone(),
     }))
 }
