@@ -16,7 +16,7 @@
 //!   the last change of placement is executed at all.
 //! - An epoch is announced only when everything admitted before it has been applied.
 //!
-//! **Limits** are in [`limits`]. **Tests**: whole clusters in the simulator; small ones beside the code.
+//! **Limits** are in [`limits`]. **Tests**: whole clusters in the simulator; small ones, and single promises, in `tests/`.
 
 mod config;
 mod control;

@@ -102,7 +102,9 @@ impl Control {
                 Box::new(|storage| run_jobs(storage.flush_all().into_iter()))
             }
             AdminRequest::EnableBinary | AdminRequest::DisableBinary => {
-                return Err(RequestError::invalid("the CQL native protocol is not supported yet"));
+                return Err(RequestError::invalid(
+                    "opening or closing the CQL port of a running node is not supported yet",
+                ));
             }
             AdminRequest::GetLoggingLevels => {
                 return Err(RequestError::invalid("getlogginglevels is answered by the server, not by the node"));

@@ -121,11 +121,8 @@ impl Control {
             upkeep: Upkeep::default(),
         };
         control.effects.start_at(control.log.epoch());
-        // For this node itself nobody will say that it is back.
-        for target in control.shared.storage().hints.targets() {
-            control.hints.wake(target);
-        }
         control.follow_metadata();
+        // For this node itself nobody will say that it is back.
         for target in control.shared.storage().hints.targets() {
             control.hints.wake(target);
         }
