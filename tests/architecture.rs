@@ -1,5 +1,5 @@
-//! The layers hold: crates depend only on those they may, nothing below the edge touches the world, and files and
-//! functions stay readable.
+//! The layers hold: crates depend only on those they may, nothing below the edge touches the world, and files
+//! stay readable.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
