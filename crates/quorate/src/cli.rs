@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use quorate_sim::Plant;
 
 /// A leaderless wide-column database: compatible with Cassandra, in one binary.
@@ -117,8 +117,10 @@ pub struct ShellArgs {
     pub keyspace: Option<String>,
 }
 
+// Without `skip` the group would hold all of the flags, and each would exclude the others.
 #[derive(Args)]
-#[group(required = true, multiple = false, args = ["seed", "seeds"])]
+#[group(skip)]
+#[command(group = ArgGroup::new("which").required(true).args(["seed", "seeds"]))]
 pub struct SimArgs {
     /// One seed
     #[arg(long, value_name = "N")]
@@ -126,13 +128,13 @@ pub struct SimArgs {
     /// All seeds from A up to but not including B
     #[arg(long, value_name = "A..B", value_parser = seed_range)]
     pub seeds: Option<(u64, u64)>,
-    /// Steps a seed
+    /// Operations of the clients a seed; 3000 unless told
     #[arg(long, value_name = "M")]
     pub steps: Option<u64>,
-    /// Plant a bug that the checkers must find
+    /// Plant a bug that the checkers must find; a wrong name lists them
     #[arg(long, value_name = "NAME", value_parser = plant)]
     pub plant: Option<Plant>,
-    /// Print every event
+    /// Print the seed's knobs and every event on standard error
     #[arg(long)]
     pub show: bool,
 }
@@ -172,10 +174,23 @@ mod tests {
             parse("quorate sim --seeds 3..9").unwrap().command,
             Command::Sim(SimArgs { seeds: Some((3, 9)), .. })
         ));
-        for wrong in
-            ["quorate sim", "quorate sim --seed 1 --seeds 1..2", "quorate sim --seeds 2..2", "quorate sim --seed x"]
-        {
+        for wrong in [
+            "quorate sim",
+            "quorate sim --steps 5",
+            "quorate sim --seed 1 --seeds 1..2",
+            "quorate sim --seeds 2..2",
+            "quorate sim --seed x",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_simulation_takes_all_its_flags_at_once() {
+        for which in ["--seed 1", "--seeds 1..2"] {
+            let line = format!("quorate sim {which} --steps 5 --plant ack-before-fsync --show");
+            let Command::Sim(args) = parse(&line).unwrap().command else { panic!("not the simulator") };
+            assert_eq!((args.steps, args.plant, args.show), (Some(5), Some(Plant::AckBeforeFsync), true));
         }
     }
 

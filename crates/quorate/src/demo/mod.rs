@@ -113,7 +113,9 @@ async fn serve(args: &DemoArgs, addresses: &[Ipv4Addr], folder: &std::path::Path
     }
     let address = if first == "127.0.0.1" { String::new() } else { format!(" {first}") };
     let host = if first == "127.0.0.1" { String::new() } else { format!(" -h {first}") };
-    println!("{}", note(&address, &host));
+    // As it was called: the binary need not be on the search path.
+    let program = std::env::args().next().unwrap_or_else(|| "quorate".to_owned());
+    println!("{}", note(&program, &address, &host));
     if args.no_shell {
         println!("Running until Ctrl-C.");
         watch(nodes).await;
@@ -131,7 +133,7 @@ async fn serve(args: &DemoArgs, addresses: &[Ipv4Addr], folder: &std::path::Path
     }
 }
 
-fn note(address: &str, host: &str) -> String {
+fn note(program: &str, address: &str, host: &str) -> String {
     let exit =
         if std::io::stdin().is_terminal() { "\nEXIT or Ctrl-D leaves the shell and stops the nodes." } else { "" };
     format!(
@@ -141,8 +143,8 @@ fn note(address: &str, host: &str) -> String {
   CONSISTENCY ALL
   TRACING ON
 and in another terminal:
-  quorate admin{host} status
-  quorate shell{address} -e 'SELECT COUNT(*) FROM nyc.weather;'
+  {program} admin{host} status
+  {program} shell{address} -e 'SELECT COUNT(*) FROM nyc.weather;'
 or kill -9 one of the nodes, and see QUORUM go on.{exit}\n"
     )
 }

@@ -15,14 +15,14 @@ pub enum Taken {
 Stop it first (ss -ltnp 'sport = :{port}' names the process), or talk to it: quorate shell {ip}
 or choose other addresses: quorate demo --listen {other}"
     )]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     InUse { address: SocketAddrV4, purpose: &'static str, ip: Ipv4Addr, port: u16, other: Ipv4Addr },
     /// The machine does not have it.
     #[error(
         "{ip} is no address of this machine ({reason}).
 On macOS add it first: sudo ifconfig lo0 alias {ip} up; or choose another: quorate demo --listen IP"
     )]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Missing { ip: Ipv4Addr, reason: std::io::Error },
 }
 
