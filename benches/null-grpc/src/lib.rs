@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 use stub::quorate_server::{Quorate, QuorateServer};
 
 /// The generated stub.
-#[allow(missing_docs, clippy::all)]
+#[allow(missing_docs, clippy::all, reason = "generated")]
 mod stub {
     include!(concat!(env!("OUT_DIR"), "/quorate.v1.rs"));
 }

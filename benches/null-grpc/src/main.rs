@@ -1,5 +1,5 @@
 //! `null-grpc IP:PORT`: serves until it is killed.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "scripts wait for its one line")]
 
 use std::net::SocketAddr;
 

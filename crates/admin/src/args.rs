@@ -191,7 +191,7 @@ pub enum VerbError {
     TableOfWhat,
     /// The node refused it, failed, or did not answer.
     #[error("{host}: {reason}")]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Failed { host: String, reason: String },
 }
 

@@ -61,7 +61,7 @@ pub struct BenchArgs {
 
 /// What to do.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Workload {
     Write,
     Read,
@@ -79,7 +79,7 @@ pub enum Mode {
 
 /// How the report is printed.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Format {
     Text,
     Json,

@@ -26,7 +26,7 @@ use std::io::Write as _;
 use args::Format;
 
 /// The generated stub.
-#[allow(missing_docs, clippy::all)]
+#[allow(missing_docs, clippy::all, reason = "generated")]
 mod stub {
     include!(concat!(env!("OUT_DIR"), "/quorate.v1.rs"));
 }

@@ -9,7 +9,7 @@ use crate::load::Tally;
 
 /// Latencies in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Latencies {
     pub p50: u64,
     pub p95: u64,

@@ -14,7 +14,7 @@ use crate::stub::quorate_client::QuorateClient;
 pub enum BenchError {
     /// The cluster refused the preparations.
     #[error("{what}: {reason}")]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Setup { what: &'static str, reason: String },
 }
 

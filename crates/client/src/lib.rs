@@ -60,7 +60,7 @@ pub use quorate_model::request::{
 pub use quorate_model::{Consistency, CqlType, NodeId, Token, Value};
 
 /// The generated stub.
-#[allow(missing_docs, clippy::all)]
+#[allow(missing_docs, clippy::all, reason = "generated")]
 mod stub {
     include!(concat!(env!("OUT_DIR"), "/quorate.v1.rs"));
 }

@@ -3,7 +3,7 @@
 /// What an envelope's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Opcode {
     Error = 0x00,
     Startup = 0x01,

@@ -6,7 +6,7 @@ use quorate_model::request::{BatchKind, Place};
 
 /// A statement.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Statement {
     Select(Box<Select>),
     Insert(Box<Insert>),
@@ -81,7 +81,7 @@ pub struct Term {
 
 /// Kinds of value.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum TermKind {
     Null,
     /// A literal without its quotes.
@@ -107,7 +107,7 @@ pub enum TermKind {
 
 /// Kinds of literal, named as in Cassandra's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Constant {
     String,
     Integer,
@@ -208,7 +208,7 @@ impl fmt::Display for Term {
 
 /// A type as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum TypeName {
     /// A native type or a user type: keyspace and name.
     Plain(Option<String>, String),
@@ -244,7 +244,7 @@ impl fmt::Display for TypeName {
 
 /// `SELECT`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Select {
     pub json: bool,
     pub distinct: bool,
@@ -262,7 +262,7 @@ pub struct Select {
 
 /// A column of the answer.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct SelectedColumn {
     pub selector: Selector,
     pub alias: Option<Name>,
@@ -270,7 +270,7 @@ pub struct SelectedColumn {
 
 /// What an answer's column shows.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Selector {
     Column(Name),
     /// `COUNT(*)`, `COUNT(1)`.
@@ -290,7 +290,7 @@ pub enum Selector {
 
 /// What is told of cells, rather than their values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Attribute {
     WriteTime,
     MaxWriteTime,
@@ -299,7 +299,7 @@ pub enum Attribute {
 
 /// One condition of a `WHERE`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Relation {
     pub target: RelationTarget,
     pub operator: Operator,
@@ -308,7 +308,7 @@ pub struct Relation {
 
 /// What is restricted.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum RelationTarget {
     Column(Name),
     /// `(a, b)`
@@ -330,7 +330,7 @@ pub enum RelationValue {
 
 /// Comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Operator {
     Equal,
     Less,
@@ -365,7 +365,7 @@ impl fmt::Display for Operator {
 
 /// `USING TIMESTAMP … AND TTL …`.
 #[derive(Clone, Debug, PartialEq, Default)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Using {
     pub timestamp: Option<Term>,
     pub ttl: Option<Term>,
@@ -373,7 +373,7 @@ pub struct Using {
 
 /// `INSERT`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Insert {
     pub table: TableName,
     pub columns: Vec<Name>,
@@ -386,7 +386,7 @@ pub struct Insert {
 
 /// `UPDATE`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Update {
     pub table: TableName,
     pub using: Using,
@@ -398,7 +398,7 @@ pub struct Update {
 
 /// One change of an `UPDATE`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Assignment {
     pub column: Name,
     pub change: Change,
@@ -406,7 +406,7 @@ pub struct Assignment {
 
 /// How a column is changed.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Change {
     /// `c = v`
     Set(Term),
@@ -424,7 +424,7 @@ pub enum Change {
 
 /// `DELETE`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Delete {
     pub table: TableName,
     /// Empty for whole rows.
@@ -437,7 +437,7 @@ pub struct Delete {
 
 /// What a `DELETE` deletes of a row.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum DeleteTarget {
     Column(Name),
     Element(Name, Term),
@@ -446,7 +446,7 @@ pub enum DeleteTarget {
 
 /// `BEGIN … BATCH`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Batch {
     pub kind: BatchKind,
     pub using: Using,
@@ -465,7 +465,7 @@ pub enum Property {
 
 /// `CREATE KEYSPACE`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct CreateKeyspace {
     pub name: Name,
     pub if_not_exists: bool,
@@ -474,7 +474,7 @@ pub struct CreateKeyspace {
 
 /// `ALTER KEYSPACE`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct AlterKeyspace {
     pub name: Name,
     pub if_exists: bool,
@@ -483,7 +483,7 @@ pub struct AlterKeyspace {
 
 /// `CREATE TABLE`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct CreateTable {
     pub table: TableName,
     pub if_not_exists: bool,
@@ -497,7 +497,7 @@ pub struct CreateTable {
 
 /// A column as defined.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct ColumnDefinition {
     pub name: Name,
     pub type_name: TypeName,
@@ -506,7 +506,7 @@ pub struct ColumnDefinition {
 
 /// `ALTER TABLE`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct AlterTable {
     pub table: TableName,
     pub if_exists: bool,
@@ -515,7 +515,7 @@ pub struct AlterTable {
 
 /// What is altered.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum TableChange {
     Add { columns: Vec<ColumnDefinition>, if_not_exists: bool },
     Drop { columns: Vec<Name>, if_exists: bool, timestamp: Option<i64> },
@@ -526,7 +526,7 @@ pub enum TableChange {
 
 /// What is altered of a user type.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum TypeChange {
     Add { name: Name, type_name: TypeName, if_not_exists: bool },
     Rename { fields: Vec<(Name, Name)>, if_exists: bool },
@@ -535,7 +535,7 @@ pub enum TypeChange {
 
 /// `DESCRIBE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Describe {
     pub what: DescribeWhat,
     pub with_internals: bool,
@@ -543,7 +543,7 @@ pub struct Describe {
 
 /// What is described.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum DescribeWhat {
     Cluster,
     /// `SCHEMA`, or with `FULL` the system keyspaces too.

@@ -35,7 +35,7 @@ pub struct Token {
 
 /// Kinds of token.
 #[derive(Logos, Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum TokenKind {
     #[regex(r"[ \t\r\n\x0c]+")]
     Whitespace,

@@ -25,7 +25,7 @@ pub struct SchemaStatement {
 
 /// What the schema becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum SchemaEdit {
     /// The keyspace is now this, its tables included.
     PutKeyspace(Keyspace),

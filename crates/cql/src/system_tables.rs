@@ -13,7 +13,7 @@ use quorate_model::{DecoratedKey, NodeId, Partition, ReadCommand, ReadTarget, To
 
 /// What a node knows of itself and of the others.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct NodeFacts {
     pub cluster_name: String,
     /// The Cassandra version whose behaviour is offered: drivers choose features by it.
@@ -35,7 +35,7 @@ pub struct NodeFacts {
 
 /// One node.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct NodeFact {
     pub host_id: NodeId,
     /// The address that other nodes use.

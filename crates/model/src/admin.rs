@@ -5,7 +5,7 @@ use crate::key::Token;
 
 /// An operator's verb.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum AdminRequest {
     /// All nodes with state, load and ownership; for one keyspace, ownership by its replication.
     Status {
@@ -61,7 +61,7 @@ pub enum AdminRequest {
 
 /// The answer to an operator's verb.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum AdminAnswer {
     Done,
     /// `status` and `Topology`.
@@ -114,7 +114,7 @@ pub struct NodeStatus {
 
 /// What a node is doing on the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum NodeState {
     Normal,
     Joining,
@@ -124,7 +124,7 @@ pub enum NodeState {
 
 /// A snapshot on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct SnapshotInfo {
     pub tag: String,
     pub keyspace: String,

@@ -294,7 +294,7 @@ pub enum RequestError {
     Protocol(String),
     /// Fewer live replicas than the level needs; nothing was done; 0x1000.
     #[error("Cannot achieve consistency level {consistency}: {required} replicas required, {alive} alive")]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Unavailable { consistency: Consistency, required: u32, alive: u32 },
     /// This node is at a limit; nothing was done; 0x1001.
     #[error("{0}")]
@@ -309,15 +309,15 @@ pub enum RequestError {
     #[error(
         "Operation timed out - received only {received} of {required} acknowledgements at {consistency}; the write may or may not have been applied"
     )]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     WriteTimeout { consistency: Consistency, received: u32, required: u32, write_type: WriteType },
     /// Not enough answers in time; 0x1200.
     #[error("Operation timed out - received only {received} of {required} responses at {consistency}")]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     ReadTimeout { consistency: Consistency, received: u32, required: u32, data_present: bool },
     /// Too many replicas failed; 0x1300.
     #[error("Operation failed - received {received} of {required} responses and {} failures: {}", failures.len(), list(failures))]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     ReadFailure {
         consistency: Consistency,
         received: u32,
@@ -327,7 +327,7 @@ pub enum RequestError {
     },
     /// Too many replicas failed; the write may or may not be there; 0x1500.
     #[error("Operation failed - received {received} of {required} acknowledgements and {} failures: {}", failures.len(), list(failures))]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     WriteFailure {
         consistency: Consistency,
         received: u32,
@@ -337,21 +337,21 @@ pub enum RequestError {
     },
     /// The text is not CQL; 0x2000.
     #[error("{message}")]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Syntax { message: String, place: Option<Place> },
     /// Not permitted; 0x2100.
     #[error("{0}")]
     Unauthorized(String),
     /// It is CQL, but makes no sense here, or is not supported; 0x2200.
     #[error("{message}")]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Invalid { message: String, place: Option<Place> },
     /// A configuration that cannot be; 0x2300.
     #[error("{0}")]
     Configuration(String),
     /// `table` is empty for a keyspace; 0x2400.
     #[error("{}", already_exists(keyspace, table))]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     AlreadyExists { keyspace: String, table: String },
     /// The statement is not known here: prepare it again; 0x2500.
     #[error("Prepared query with ID {} not found (either the query was not prepared on this host (maybe the host has been restarted?) or you have prepared too many queries and it has been evicted from the internal cache)", hex(&.0.0))]

@@ -5,7 +5,7 @@ use std::fmt;
 /// A CQL type. `Frozen` is a flag of collections and user types at the level where it matters (a whole value in one
 /// cell); everything nested inside a frozen type is frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum CqlType {
     Ascii,
     BigInt,

@@ -8,7 +8,7 @@ use crate::copy::options::{CopyCommand, parse_copy};
 
 /// A command of the shell, as opposed to a statement for the server.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Command {
     Consistency(Option<Consistency>),
     SerialConsistency(Option<Consistency>),
@@ -28,7 +28,7 @@ pub enum Command {
 
 /// What `PAGING` sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Paging {
     On,
     Off,
@@ -37,7 +37,7 @@ pub enum Paging {
 
 /// What `CAPTURE` does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Capture {
     Show,
     To(String),

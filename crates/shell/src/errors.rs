@@ -20,7 +20,7 @@ pub enum ShellError {
     Command(#[from] CommandError),
     /// A file could not be read or written.
     #[error("{path}: {error}")]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     File { path: String, error: io::Error },
     /// Standard output is gone.
     #[error("output: {0}")]
@@ -33,7 +33,7 @@ pub enum ShellError {
     Other(String),
     /// In a script: where it was.
     #[error("{script}:{line}:{error}")]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     InScript { script: String, line: usize, error: Box<ShellError>, rendered: String },
 }
 

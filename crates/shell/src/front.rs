@@ -37,11 +37,11 @@ pub enum FrontError {
     Request(RequestError),
     /// Nothing was sent, so nothing was done.
     #[error("ConnectionException: Unable to connect to {endpoint}: {reason}")]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Unreachable { endpoint: String, reason: String },
     /// No answer came: it may or may not have been applied.
     #[error("ConnectionException: {reason}; the request may or may not have been applied")]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Lost { reason: String },
     /// The request cannot be sent as it is, so nothing was done.
     #[error("InvalidRequest: {0}")]

@@ -35,7 +35,7 @@ pub enum Flow {
 
 /// What the shell's commands set.
 #[derive(Clone, Debug)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Settings {
     pub keyspace: Option<String>,
     pub consistency: Consistency,

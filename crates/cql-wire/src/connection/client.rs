@@ -16,13 +16,13 @@ use crate::version::ProtocolVersion;
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromServer {
     /// A response or an event.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Response { stream: i16, response: ResponseMessage },
     /// A response that makes no sense.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Bad { stream: i16, error: WireError },
     /// A response that was not taken.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Refused { stream: i16, refusal: Refusal },
 }
 

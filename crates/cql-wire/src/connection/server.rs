@@ -15,10 +15,10 @@ use crate::version::ProtocolVersion;
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromClient {
     /// A request. It wants one response, in its version and on its stream.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Request { version: ProtocolVersion, stream: i16, request: RequestMessage },
     /// Something that cannot be taken, and the error to answer; the connection lives.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Refused { version: ProtocolVersion, stream: i16, error: ErrorMessage },
 }
 

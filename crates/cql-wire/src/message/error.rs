@@ -25,7 +25,7 @@ pub struct ErrorMessage {
 
 /// Kinds of error, each with what its body holds beside the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum ErrorKind {
     /// 0x0000
     Server,
@@ -71,7 +71,7 @@ pub enum ErrorKind {
 
 /// How many replicas answered, of how many that had to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Replicas {
     pub consistency: Consistency,
     pub received: i32,

@@ -30,7 +30,7 @@ pub struct RequestMessage {
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Request {
     Startup(Startup),
     Options(Options),

@@ -31,7 +31,7 @@ pub struct ResponseMessage {
 
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Response {
     Error(ErrorMessage),
     Ready(Ready),

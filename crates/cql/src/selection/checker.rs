@@ -80,7 +80,7 @@ impl Checker<'_> {
         self.constant(key, &format!("{prefix}({})", of.name), key_type)
     }
 
-    #[allow(clippy::type_complexity)]
+    #[allow(clippy::type_complexity, reason = "a name and two bounds, used once")]
     fn slice(
         &mut self,
         of: &Selected,

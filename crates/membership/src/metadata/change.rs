@@ -101,7 +101,7 @@ pub struct Entry {
 
 /// Why a decided change has no effect. The same on every node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Rejection {
     #[error("the cluster is founded already")]
     AlreadyFounded,

@@ -23,7 +23,7 @@ pub use error::ValueError;
 
 /// A CQL value. Numbers are as in Cassandra's protocol specification, section 6.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Value {
     Null,
     /// `ascii`, `text`, `varchar`.

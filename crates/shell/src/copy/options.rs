@@ -24,7 +24,7 @@ pub struct CopyCommand {
 
 /// Into the table or out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Direction {
     From,
     To,

@@ -62,28 +62,28 @@ pub enum Intent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteShape {
     /// INSERT of a row, with column `b` too or without, with a TTL or without.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Insert { pk: u16, ck: u8, with_b: bool, ttl: Option<u32> },
     /// UPDATE of column `a`.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Update { pk: u16, ck: u8 },
     /// UPDATE of the static column.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Static { pk: u16 },
     /// DELETE of column `b`.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     DeleteCell { pk: u16, ck: u8 },
     /// DELETE of a row.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     DeleteRow { pk: u16, ck: u8 },
     /// DELETE of all rows from `low` on, below `high`.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     DeleteRange { pk: u16, low: u8, high: u8 },
     /// DELETE of a partition.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     DeletePartition { pk: u16 },
     /// A batch of INSERTs into one partition.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Batch { pk: u16, cks: Vec<u8> },
 }
 
@@ -91,16 +91,16 @@ pub enum WriteShape {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadShape {
     /// One row.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Row { pk: u16, ck: u8 },
     /// The rows from `low` on, below `high`.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Slice { pk: u16, low: u8, high: u8, reversed: bool },
     /// A partition; at most so many rows of it.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Partition { pk: u16, limit: Option<u32>, reversed: bool },
     /// Some partitions (`IN`).
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names say it")]
     Some { pks: Vec<u16> },
     /// The whole table.
     Scan,
