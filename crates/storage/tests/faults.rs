@@ -93,16 +93,32 @@ fn twins(partition: u64, timestamp: i64) -> Mutation {
     mutation
 }
 
+/// Waits until the thread that flushes has come around once more; not for ever, should it have failed.
+fn await_round(rounds: &AtomicU64) {
+    let before = rounds.load(Ordering::Acquire);
+    for _ in 0..50_000_000u64 {
+        if rounds.load(Ordering::Acquire) > before {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    panic!("nobody flushes any more");
+}
+
 #[test]
 fn threads_never_see_half_a_mutation_or_go_back_in_time() {
     let disk = disk(1);
     let storage = open(&disk);
-    let done = AtomicU64::new(0);
+    let (done, rounds) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for writer in 0..2u64 {
-            let (storage, done) = (&storage, &done);
+            let (storage, done, rounds) = (&storage, &done, &rounds);
             scope.spawn(move || {
                 for number in 1..1500 {
+                    if number % 100 == 0 {
+                        // However fast the writers are, there are flushes and compactions in between.
+                        await_round(rounds);
+                    }
                     loop {
                         match storage.write(twins(writer * 4 + number % 4, number as i64)) {
                             Ok(()) => break,
@@ -120,6 +136,7 @@ fn threads_never_see_half_a_mutation_or_go_back_in_time() {
                 now += 1;
                 run_all(storage.due_jobs(Seconds(now))).unwrap();
                 run_all(storage.flush(table(1))).unwrap();
+                rounds.fetch_add(1, Ordering::Release);
             }
         });
         for _ in 0..2 {
