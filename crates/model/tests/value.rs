@@ -9,6 +9,7 @@ fn boxed(cql_type: CqlType) -> Box<CqlType> {
 }
 
 /// type, text accepted, shell's form, literal.
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 fn cases() -> Vec<(CqlType, &'static str, &'static str, &'static str)> {
     let list = |element| CqlType::List(boxed(element), false);
     vec![

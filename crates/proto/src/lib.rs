@@ -34,7 +34,7 @@ pub use request::{
 pub use value::{decode_value, typed_rows, value_to_proto};
 
 /// The public API.
-#[allow(missing_docs, clippy::all, reason = "generated")]
+#[allow(missing_docs, clippy::all, clippy::too_many_lines, reason = "generated")]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/quorate.v1.rs"));
 }
@@ -42,7 +42,7 @@ pub mod v1 {
 /// What nodes say to one another.
 pub mod internode {
     /// Version 1.
-    #[allow(missing_docs, clippy::all, reason = "generated")]
+    #[allow(missing_docs, clippy::all, clippy::too_many_lines, reason = "generated")]
     pub mod v1 {
         include!(concat!(env!("OUT_DIR"), "/quorate.internode.v1.rs"));
     }
