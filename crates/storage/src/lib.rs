@@ -16,7 +16,8 @@
 //! - Flush and compaction never change what a read answers.
 //! - No byte from disk is used before its checksum, which includes the file's number and the offset, has been verified.
 //!   A file that failed it never serves again: its token range is [lost](Storage::lost_ranges), and reads of it are
-//!   refused, until the node has rebuilt it. Damage of the log is [remembered](Storage::log_damage) likewise.
+//!   refused, until the node has rebuilt it. Damage of the log is [remembered](Storage::log_damage) until it is made
+//!   [every table's loss](Storage::lose_with_log).
 //!
 //! **Limits.** Named in [`limits`]; sizes that an operator or a simulation sets are in [`StorageOptions`].
 //!

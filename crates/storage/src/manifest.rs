@@ -5,6 +5,7 @@
 //!                    8  u32  version
 //!                   12  u32  CRC-32C of the payload (as content of file 0 at offset 16)
 //!                   16  payload: varint next file number · tables · dropped tables · damage of the log
+//! table                  id, truncation, from version 2 on a flag: lost with the log; then its files
 //! ```
 //!
 //! Every edit writes the whole of it anew beside the old one, syncs it, renames it over and syncs the directory: after a
@@ -29,7 +30,9 @@ pub(crate) const TABLES_DIR: &str = "tables";
 const PATH: &str = "tables/MANIFEST";
 const TEMPORARY_PATH: &str = "tables/MANIFEST.tmp";
 const MAGIC: [u8; 8] = *b"QrManif\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest version that is read. It has no table that was lost with the log.
+const VERSION_MIN: u32 = 1;
 const HEADER_BYTES: usize = 16;
 
 /// One SSTable.
@@ -46,6 +49,8 @@ pub(crate) struct ManifestFile {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct ManifestTable {
     pub(crate) truncated: Option<Timestamp>,
+    /// The log lost writes that may have been this table's: all of it is lost until rebuilt.
+    pub(crate) lost_with_log: bool,
     pub(crate) files: BTreeMap<u64, ManifestFile>,
 }
 
@@ -55,7 +60,8 @@ pub(crate) struct ManifestState {
     pub(crate) next_file: u64,
     pub(crate) tables: BTreeMap<TableId, ManifestTable>,
     pub(crate) dropped: BTreeSet<TableId>,
-    /// Places of the commit log whose durable records could not be read; kept until the node has rebuilt what it lost.
+    /// Places of the commit log whose durable records could not be read; kept until the tables are marked that may
+    /// have lost writes by it.
     pub(crate) log_damage: Vec<String>,
 }
 
@@ -151,6 +157,7 @@ fn encode(state: &ManifestState) -> Vec<u8> {
         out.raw(&id.0);
         out.bool(table.truncated.is_some());
         out.i64(table.truncated.map_or(0, |timestamp| timestamp.0));
+        out.bool(table.lost_with_log);
         out.varint(table.files.len() as u64);
         for (number, file) in &table.files {
             out.varint(*number);
@@ -180,8 +187,8 @@ fn decode(bytes: Bytes) -> Result<ManifestState, String> {
         return Err("the magic is missing".to_owned());
     }
     let version = header.u32("version").map_err(malformed)?;
-    if version != VERSION {
-        return Err(format!("format version {version}, this build reads {VERSION}"));
+    if !(VERSION_MIN..=VERSION).contains(&version) {
+        return Err(format!("format version {version}, this build reads {VERSION_MIN} to {VERSION}"));
     }
     let found = header.u32("checksum").map_err(malformed)?;
     let payload = bytes.slice(HEADER_BYTES..);
@@ -189,16 +196,18 @@ fn decode(bytes: Bytes) -> Result<ManifestState, String> {
     if found != expected {
         return Err(format!("checksum {expected:08x} expected, {found:08x} found"));
     }
-    decode_state(&mut Reader::new(payload)).map_err(malformed)
+    decode_state(&mut Reader::new(payload), version).map_err(malformed)
 }
 
-fn decode_state(input: &mut Reader) -> Result<ManifestState, WireError> {
+fn decode_state(input: &mut Reader, version: u32) -> Result<ManifestState, WireError> {
     let mut state = ManifestState { next_file: input.varint("next file number")?, ..Default::default() };
     for _ in 0..input.count(26, "tables")? {
         let id = TableId(input.id("table")?);
         let is_truncated = input.bool("truncation flag")?;
         let timestamp = Timestamp(input.i64("truncation")?);
-        let mut table = ManifestTable { truncated: is_truncated.then_some(timestamp), files: BTreeMap::new() };
+        let lost_with_log = version >= 2 && input.bool("lost with the log")?;
+        let truncated = is_truncated.then_some(timestamp);
+        let mut table = ManifestTable { truncated, lost_with_log, files: BTreeMap::new() };
         for _ in 0..input.count(19, "files")? {
             let number = input.varint("file number")?;
             let file = ManifestFile {
@@ -221,4 +230,28 @@ fn decode_state(input: &mut Reader) -> Result<ManifestState, WireError> {
         return Err(input.error("manifest", "bytes left over at the end"));
     }
     Ok(state)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_version_is_still_read() {
+        let file = ManifestFile { bytes: 5, first: Token(1), last: Token(2), lost: true };
+        let files = BTreeMap::from([(3, file)]);
+        let table = ManifestTable { truncated: Some(Timestamp(4)), lost_with_log: true, files };
+        let mut state = ManifestState { next_file: 9, ..ManifestState::default() };
+        state.tables.insert(TableId([7; 16]), table);
+        let mut bytes = encode(&state);
+        assert_eq!(decode(bytes.clone().into()).unwrap(), state);
+        // The flag follows the next file's number, the count of tables, and the table's id and truncation.
+        assert_eq!(bytes.remove(HEADER_BYTES + 1 + 1 + 16 + 1 + 8), 1);
+        bytes[8..12].copy_from_slice(&1_u32.to_le_bytes());
+        let check = checksum::placed(0, HEADER_BYTES as u64, &[&bytes[HEADER_BYTES..]]);
+        bytes[12..16].copy_from_slice(&check.to_le_bytes());
+        state.tables.values_mut().for_each(|table| table.lost_with_log = false);
+        assert_eq!(decode(bytes.into()).unwrap(), state);
+    }
 }

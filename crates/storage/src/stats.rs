@@ -9,11 +9,11 @@ use quorate_model::{TableId, Token};
 pub struct LostRange {
     /// The table.
     pub table: TableId,
-    /// First token of the damaged file, inclusive.
+    /// First token, inclusive.
     pub first: Token,
     /// Last token, inclusive.
     pub last: Token,
-    /// The damaged file.
+    /// The damaged file; the log's directory if it was the log.
     pub path: String,
 }
 

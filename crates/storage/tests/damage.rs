@@ -250,3 +250,43 @@ fn the_log_shrinks_after_flushes_and_memory_is_bounded() {
     assert!(storage.stats().log_bytes <= 3 * 16 * 1024, "{} bytes of log", storage.stats().log_bytes);
     assert!(storage.stats().compactions > 0);
 }
+
+#[test]
+fn a_damaged_log_is_each_tables_loss_until_it_is_rebuilt() {
+    let disk = disk(9);
+    let storage = open(&disk);
+    for number in 1..=9u16 {
+        for id in [1, 2] {
+            storage.write(insert(id, u64::from(number), number, 1, b"a value")).unwrap();
+        }
+    }
+    drop(storage);
+    disk.crash();
+    let (path, _) = disk.snapshot_paths().into_iter().find(|(path, _)| path.starts_with("commit_log/")).unwrap();
+    let place = disk.content(&path).unwrap().windows(7).position(|window| window == b"a value").unwrap();
+    assert!(disk.flip_bit(&path, place as u64, 0));
+    let (storage, report) = Storage::open(disk.clone(), StorageOptions::tiny(), NOW).unwrap();
+    assert_eq!((report.log_damaged.len(), storage.log_damage()), (1, report.log_damaged));
+    // A table that is not there yet may have lost what was to make it.
+    storage.lose_with_log(&[table(1), table(2), table(3)]).unwrap();
+    drop(storage);
+    disk.crash();
+    let (storage, report) = Storage::open(disk.clone(), StorageOptions::tiny(), NOW).unwrap();
+    assert_eq!((report.log_damaged, storage.log_damage(), report.lost.len()), (vec![], vec![], 3));
+    for id in 1..=3 {
+        for command in [one(id, 5), whole(id)] {
+            let refused = storage.read(&command, Access::Disk);
+            assert!(matches!(refused, Err(ReadError::Corrupt(_))), "{refused:?}");
+        }
+    }
+    let remains = storage.read_remains(&whole(1), Access::Disk).unwrap();
+    assert_eq!(remains.partitions.len(), 8);
+    let of_one = |lost: &quorate_storage::LostRange| lost.table == table(1);
+    let (rebuilt, left): (Vec<_>, Vec<_>) = storage.lost_ranges().into_iter().partition(of_one);
+    storage.forget_lost(&rebuilt).unwrap();
+    assert_eq!(storage.lost_ranges(), left);
+    assert_eq!(content(&storage, 1).len(), 8);
+    storage.drop_table(table(2)).unwrap();
+    drop(storage);
+    assert_eq!(open(&disk).lost_ranges().iter().map(|range| range.table).collect::<Vec<_>>(), [table(3)]);
+}

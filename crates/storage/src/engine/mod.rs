@@ -63,8 +63,8 @@ pub struct OpenReport {
     pub replayed: u64,
     /// The log's torn end, in words: normal after a crash, for it was never durable.
     pub log_dropped: Option<String>,
-    /// Durable records of the log that cannot be read any more, in words: the node has lost writes, and must rebuild
-    /// what it keeps from its peers before it counts.
+    /// Durable records of the log that cannot be read any more, in words: the node has lost writes of it knows not which
+    /// tables, and must say so of all ([`Storage::lose_with_log`]) before it serves.
     pub log_damaged: Vec<String>,
     /// Files removed because no manifest edit listed them.
     pub files_removed: u64,
@@ -172,11 +172,18 @@ impl Storage {
     /// lost would be stale without saying so.
     pub fn read(&self, command: &ReadCommand, access: Access) -> Result<ReadResponse, ReadError> {
         let Some(table) = self.engine.find_table(command.table) else { return Ok(ReadResponse::default()) };
-        let state = table.state();
-        if let Some(lost) = state.lost.iter().find(|lost| touches(&command.target, lost)) {
-            let problem = format!("the file is quarantined; tokens {} to {} are lost here", lost.first, lost.last);
+        if let Some(lost) = table.state().lost.iter().find(|lost| touches(&command.target, lost)) {
+            let problem = format!("tokens {} to {} are lost here until they are rebuilt", lost.first, lost.last);
             return Err(CorruptionError { path: lost.path.clone(), offset: 0, problem }.into());
         }
+        self.read_remains(command, access)
+    }
+
+    /// As [`Self::read`], but of lost ranges gives what is left. That is never an answer: only something to merge into
+    /// another replica that has lost the same.
+    pub fn read_remains(&self, command: &ReadCommand, access: Access) -> Result<ReadResponse, ReadError> {
+        let Some(table) = self.engine.find_table(command.table) else { return Ok(ReadResponse::default()) };
+        let state = table.state();
         let answer = crate::read::execute(&state.view, command, access);
         if matches!(answer, Err(ReadError::Corrupt(_))) {
             self.engine.quarantine(&table);
@@ -259,7 +266,8 @@ impl Storage {
         snapshot::clear(&*self.engine.disk, |description| description.expires_at.is_some_and(|at| at <= now))
     }
 
-    /// Ranges whose SSTables were found damaged: what reads of them say is not complete. Persistent.
+    /// Ranges whose SSTables were found damaged, and tables that the log's damage may have cost writes: what is left of
+    /// them is not complete. Persistent.
     pub fn lost_ranges(&self) -> Vec<LostRange> {
         self.engine.all_tables().iter().flat_map(|table| table.state().lost.to_vec()).collect()
     }
@@ -270,14 +278,15 @@ impl Storage {
     }
 
     /// Places of the commit log whose durable records could not be read at some start: writes that this node acknowledged
-    /// may be missing anywhere. Persistent until [forgotten](Self::forget_log_damage).
+    /// may be missing anywhere. Persistent until it is made [the tables' loss](Self::lose_with_log).
     pub fn log_damage(&self) -> Vec<String> {
         lock(&self.engine.manifest).state().log_damage.clone()
     }
 
-    /// Says that what the log lost has been rebuilt from peers.
-    pub fn forget_log_damage(&self) -> Result<(), StorageError> {
-        lock(&self.engine.manifest).edit(|state| state.log_damage.clear())
+    /// Makes the damage of the log the loss of these tables, which must be all that the node knows: each is
+    /// [lost](Self::lost_ranges) wholly until it is rebuilt, whatever becomes of the others. One durable step.
+    pub fn lose_with_log(&self, tables: &[TableId]) -> Result<(), StorageError> {
+        self.engine.lose_with_log(tables)
     }
 
     /// Why nothing is written any more before the next start, if so.

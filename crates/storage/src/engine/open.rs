@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use quorate_env::Disk;
 use quorate_env::disk::DiskErrorKind;
 use quorate_model::wire::Wire;
-use quorate_model::{Mutation, Seconds, TableId, Timestamp};
+use quorate_model::{Mutation, Seconds, TableId, Timestamp, Token};
 
 use super::core::{Engine, Table, lock, newest_first};
 use super::job::flush_jobs;
@@ -105,6 +105,11 @@ fn replay(engine: &Arc<Engine>, report: &mut OpenReport) -> Result<(), StorageEr
     Ok(())
 }
 
+/// All of a table, for what the log lost.
+fn lost_with_log(table: TableId) -> LostRange {
+    LostRange { table, first: Token::MIN, last: Token::MAX, path: LOG_DIR.to_owned() }
+}
+
 fn describe(damage: &DamagedRange) -> String {
     format!("{} from byte {} to {}: {}", damage.path, damage.from, damage.to, damage.problem)
 }
@@ -156,6 +161,9 @@ fn open_tables(
                 }
             }
         }
+        if listed.lost_with_log {
+            lost.push(lost_with_log(*id));
+        }
         newest_first(&mut sstables);
         let memtables = vec![Arc::new(Memtable::new(shards))];
         let view = TableView { memtables, sstables, truncated: listed.truncated };
@@ -196,14 +204,43 @@ impl Engine {
         Some(available)
     }
 
+    /// Makes the log's damage these tables' loss.
+    pub(super) fn lose_with_log(self: &Arc<Self>, tables: &[TableId]) -> Result<(), StorageError> {
+        let tables: Vec<Arc<Table>> = tables.iter().map(|id| self.table(*id)).collect();
+        let mut manifest = lock(&self.manifest);
+        let alive: Vec<&Arc<Table>> = tables.iter().filter(|table| !table.state().dropped).collect();
+        manifest.edit(|state| {
+            for table in &alive {
+                state.tables.entry(table.id).or_default().lost_with_log = true;
+            }
+            state.log_damage.clear();
+        })?;
+        for table in alive {
+            let mut state = super::core::write(&table.state);
+            if !state.lost.iter().any(|range| range.path == LOG_DIR) {
+                let ranges = state.lost.iter().cloned().chain([lost_with_log(table.id)]);
+                state.lost = Arc::new(ranges.collect());
+            }
+        }
+        drop(manifest);
+        // With the damaged segments gone, the next start does not find the same damage again. Without room for that it
+        // does, and marks the same tables once more.
+        let flushed = flush_jobs(self, &self.all_tables()).into_iter().try_for_each(run);
+        flushed.and_then(|()| self.discard_log()).or_else(|error| match error {
+            StorageError::NoSpace(_) => Ok(()),
+            error => Err(error),
+        })
+    }
+
     /// Says that these lost ranges have been rebuilt.
     pub(super) fn forget_lost(&self, rebuilt: &[LostRange]) -> Result<(), StorageError> {
-        let is_rebuilt = |path: &str| rebuilt.iter().any(|range| range.path == path);
         for id in rebuilt.iter().map(|range| range.table).collect::<BTreeSet<TableId>>() {
             let Some(table) = self.find_table(id) else { continue };
+            let is_rebuilt = |path: &str| rebuilt.iter().any(|range| range.table == id && range.path == path);
             let mut manifest = lock(&self.manifest);
             let numbers = manifest.edit(|state| {
                 let Some(listed) = state.tables.get_mut(&id) else { return Vec::new() };
+                listed.lost_with_log &= !is_rebuilt(LOG_DIR);
                 let gone = |number: u64, lost: bool| lost && is_rebuilt(&sstable_path(number));
                 let files = listed.files.iter().filter(|(number, file)| gone(**number, file.lost));
                 let numbers: Vec<u64> = files.map(|(number, _)| *number).collect();
