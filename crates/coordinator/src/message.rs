@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request   u8 version | varint id | varint epoch | varint timeout_ms | flag trace | body
-//! body      0 mutation bytes (write) | 1 read command, flag digest_only | 2 mutation bytes (repair)
+//! body      0 mutation bytes (write) | 1 read command, flag digest_only | 2 mutation bytes (repair) | 3 read command (remains)
 //! response  u8 version | varint id | varint epoch | body | varint count, count x (varint elapsed_us, text)
 //! body      0 (written) | 1 read response | 2 u128 digest | 3 failure
 //! ```
@@ -59,6 +59,8 @@ pub enum ReplicaRequest {
     },
     /// Apply what the replica was seen to lack. As a write, but not to be counted as one.
     Repair(EncodedMutation),
+    /// Read what is left, of what the replica has lost too. For replicas that rebuild the same; never for an answer.
+    ReadRemains(ReadCommand),
 }
 
 /// What a replica answers.
@@ -178,6 +180,10 @@ impl Wire for ReplicaRequest {
                 out.u8(2);
                 out.bytes(&mutation.bytes);
             }
+            Self::ReadRemains(command) => {
+                out.u8(3);
+                command.encode(out);
+            }
         }
     }
 
@@ -186,6 +192,7 @@ impl Wire for ReplicaRequest {
             0 => Ok(Self::Write(EncodedMutation::decode(input)?)),
             1 => Ok(Self::Read { command: ReadCommand::decode(input)?, digest_only: input.bool("digest flag")? }),
             2 => Ok(Self::Repair(EncodedMutation::decode(input)?)),
+            3 => Ok(Self::ReadRemains(ReadCommand::decode(input)?)),
             _ => Err(input.error("replica request", "an unknown kind")),
         }
     }

@@ -25,6 +25,7 @@ fn requests() -> Vec<RequestEnvelope> {
         ReplicaRequest::Write(mutation()),
         ReplicaRequest::Repair(mutation()),
         ReplicaRequest::Read { command: command(), digest_only: true },
+        ReplicaRequest::ReadRemains(command()),
     ]
     .into_iter()
     .map(|body| RequestEnvelope { id: 1 << 40, epoch: Epoch(9), timeout_ms: u32::MAX, trace: true, body })

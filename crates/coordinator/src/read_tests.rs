@@ -111,6 +111,7 @@ impl Story {
                         ReplicaRequest::Read { .. } => "more",
                         ReplicaRequest::Repair(_) => "repair",
                         ReplicaRequest::Write(_) => "write",
+                        ReplicaRequest::ReadRemains(_) => "remains",
                     };
                     self.sent.push((index, tag, request));
                     write!(self.text, " {kind} {index}").unwrap();
@@ -142,6 +143,7 @@ impl Story {
                 self.replicas[index].merge(&mutation.mutation.update);
                 ReplicaResponse::Written
             }
+            ReplicaRequest::ReadRemains(_) => panic!("an answer is never made of remains"),
             ReplicaRequest::Read { command, digest_only } => {
                 let mut partition = self.replicas[index].clone();
                 partition.restrict(&command.slices);

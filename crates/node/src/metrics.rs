@@ -86,6 +86,7 @@ metrics! {
     Counter frames_malformed_total: "Peers' frames that could not be decoded",
     Counter streamed_partitions_total: "Partitions received while joining",
     Counter rebuilds_total: "Rebuilds of lost ranges that have ended",
+    Counter lost_for_good_total: "Ranges rebuilt though so many of their replicas had lost them that writes acknowledged at QUORUM may be gone for good",
     Gauge requests_in_flight: "Client requests in flight",
     Gauge epoch: "Entries of the metadata log applied",
     Gauge nodes_up: "Nodes held to be alive, this one included",

@@ -89,6 +89,10 @@ impl Node {
         for (table, up_to) in metadata.truncations.iter().filter(|(table, _)| known.contains_key(table)) {
             storage.truncate(*table, *up_to)?;
         }
+        if !storage.log_damage().is_empty() {
+            // Which tables the lost writes were of is not known. What this node does not know it has never been given.
+            storage.lose_with_log(&known.keys().copied().collect::<Vec<TableId>>())?;
+        }
         let (workers, skew_max) = (config.workers, config.clock_skew_max);
         let snapshot = Snapshot::new(metadata, id, BTreeSet::from([id]));
         let shared = Arc::new(Shared::new(id, config, Arc::new(storage), snapshot));

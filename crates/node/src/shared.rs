@@ -1,6 +1,6 @@
 //! What a node's machines share: the storage engine, the present snapshot, the clock, the counters.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use quorate_model::NodeId;
@@ -38,7 +38,6 @@ pub struct Shared {
     /// Texts of prepared statements.
     pub prepared: PreparedTexts,
     storage: Arc<Storage>,
-    log_damage: AtomicBool,
     snapshot: RwLock<Arc<Snapshot>>,
     version: AtomicU64,
     phase: Mutex<NodePhase>,
@@ -52,7 +51,6 @@ impl Shared {
             metrics: Metrics::default(),
             clock: HybridClock::default(),
             prepared: PreparedTexts::default(),
-            log_damage: AtomicBool::new(!storage.log_damage().is_empty()),
             storage,
             snapshot: RwLock::new(Arc::new(snapshot)),
             version: AtomicU64::new(1),
@@ -63,16 +61,6 @@ impl Shared {
     /// The storage engine.
     pub fn storage(&self) -> &Arc<Storage> {
         &self.storage
-    }
-
-    /// Whether the commit log was found damaged at a start, and what it lost is not rebuilt yet.
-    pub fn has_log_damage(&self) -> bool {
-        self.log_damage.load(Ordering::Acquire)
-    }
-
-    /// Looks again whether the damage is still there.
-    pub(crate) fn refresh_log_damage(&self) {
-        self.log_damage.store(!self.storage.log_damage().is_empty(), Ordering::Release);
     }
 
     /// The present view of schema, ring and liveness.

@@ -98,6 +98,7 @@ impl Replica {
                 self.apply(&mutation.mutation.key, &mutation.mutation.update);
                 ReplicaResponse::Written
             }
+            ReplicaRequest::ReadRemains(_) => panic!("an answer is never made of remains"),
             ReplicaRequest::Read { command, digest_only: false } => ReplicaResponse::Data(self.read(command)),
             ReplicaRequest::Read { command, digest_only: true } => {
                 ReplicaResponse::Digest(message::digest(&self.read(command)))

@@ -1,18 +1,19 @@
-//! Rebuilding what this node has lost: ranges whose SSTables were damaged, or everything if the commit log was.
+//! Rebuilding what this node has lost: ranges whose SSTables were damaged, or whole tables if the commit log was.
 //!
-//! Until it is done, the storage engine (for SSTables) and the workers (for the log) refuse reads of it, so that what is
-//! left here never counts towards a quorum. It is copied from *all* other replicas: whatever this node acknowledged
-//! together with any of them is then here again. With a single replica there is nobody to copy from, and reads stay
-//! refused: what is lost is not known, and is not passed off as absent.
+//! Until it is done, the storage engine refuses reads of it, so that what is left here never counts towards a quorum. It
+//! is copied from *all* other replicas: whatever this node acknowledged together with any of them is then here again. A
+//! replica that has lost some of it too gives what is left there; if so many have that they make a quorum, writes may be
+//! gone for good, which is counted. With a single replica there is nobody to copy from, and reads stay refused: what is
+//! lost is not known, and is not passed off as absent. The reasons are in `docs/decisions/0006`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_env::Instant;
 use quorate_membership::join::CopyTask;
 use quorate_model::{NodeId, TableId, Token, TokenRange};
-use quorate_storage::{LostRange, StorageError};
+use quorate_storage::LostRange;
 
 use super::stream::Purpose;
 use super::{Control, Owner, Step};
@@ -33,8 +34,25 @@ pub(super) struct Rebuild {
 #[derive(Debug)]
 struct Active {
     lost: Vec<LostRange>,
-    log: bool,
+    ranges: BTreeMap<(TableId, TokenRange), Copies>,
     tasks_left: usize,
+}
+
+/// The replicas of a range that is being rebuilt.
+#[derive(Debug, Default)]
+struct Copies {
+    /// All but this node.
+    sources: BTreeSet<NodeId>,
+    /// Those of them that have lost some of it too.
+    incomplete: BTreeSet<NodeId>,
+}
+
+impl Copies {
+    /// Whether a write may have been acknowledged at QUORUM by none but replicas that have lost it.
+    fn may_be_gone(&self) -> bool {
+        let (replicas, incomplete) = (self.sources.len() + 1, self.incomplete.len() + 1);
+        incomplete > replicas / 2
+    }
 }
 
 impl Rebuild {
@@ -53,16 +71,17 @@ impl Control {
             return;
         }
         let storage = self.shared.storage();
-        let (lost, log) = (storage.lost_ranges(), self.shared.has_log_damage());
-        if (lost.is_empty() && !log) || !self.stream.is_idle() {
+        let lost = storage.lost_ranges();
+        if lost.is_empty() || !self.stream.is_idle() {
             return;
         }
-        let (lost, tasks) = match log {
-            true => (lost.clone(), self.plan_rebuild(step, &lost, log)),
-            false => self.plan_by_table(step, lost),
-        };
+        let (lost, tasks) = self.plan_by_table(step, lost);
         let Some(tasks) = tasks else { return };
-        self.rebuild.active = Some(Active { lost, log, tasks_left: tasks.len() });
+        let mut ranges: BTreeMap<(TableId, TokenRange), Copies> = BTreeMap::new();
+        for task in &tasks {
+            ranges.entry((task.table, task.range)).or_default().sources.insert(task.source);
+        }
+        self.rebuild.active = Some(Active { lost, ranges, tasks_left: tasks.len() });
         if tasks.is_empty() {
             self.finish_rebuild(step);
         } else {
@@ -79,7 +98,7 @@ impl Control {
         }
         let (mut possible, mut tasks) = (Vec::new(), None);
         for ranges in by_table.into_values() {
-            if let Some(own) = self.plan_rebuild(step, &ranges, false) {
+            if let Some(own) = self.plan_rebuild(step, &ranges) {
                 possible.extend(ranges);
                 tasks.get_or_insert_with(Vec::new).extend(own);
             }
@@ -88,15 +107,10 @@ impl Control {
     }
 
     /// What to copy, from whom; `None` if somebody who is needed cannot be reached, or there is nobody.
-    fn plan_rebuild(&self, step: &Step<'_>, lost: &[LostRange], log: bool) -> Option<Vec<CopyTask>> {
+    fn plan_rebuild(&self, step: &Step<'_>, lost: &[LostRange]) -> Option<Vec<CopyTask>> {
         let snapshot = self.shared.snapshot();
         let reachable = self.reachable(step.now);
         let mut wanted: BTreeMap<TableId, Vec<(Option<Token>, Token)>> = BTreeMap::new();
-        if log {
-            for table in super::tables(&snapshot.metadata).into_keys() {
-                wanted.insert(table, vec![(None, Token::MAX)]);
-            }
-        }
         for range in lost {
             let after = range.first.0.checked_sub(1).map(Token);
             wanted.entry(range.table).or_default().push((after, range.last));
@@ -134,9 +148,12 @@ impl Control {
         parts
     }
 
-    /// A range of a rebuild has been copied.
-    pub(super) fn rebuilt_range(&mut self, step: &mut Step<'_>) {
+    /// A range of a rebuild has been copied from one of its sources, or what was left there.
+    pub(super) fn rebuilt_range(&mut self, step: &mut Step<'_>, task: &CopyTask, remains: bool) {
         let Some(active) = &mut self.rebuild.active else { return };
+        if let Some(copies) = active.ranges.get_mut(&(task.table, task.range)).filter(|_| remains) {
+            copies.incomplete.insert(task.source);
+        }
         active.tasks_left = active.tasks_left.saturating_sub(1);
         if active.tasks_left == 0 {
             self.finish_rebuild(step);
@@ -146,26 +163,19 @@ impl Control {
     /// Takes the marks off what was rebuilt; what was lost in the meantime keeps its own.
     fn finish_rebuild(&mut self, step: &mut Step<'_>) {
         let Some(active) = &self.rebuild.active else { return };
-        let (lost, log) = (active.lost.clone(), active.log);
+        let lost = active.lost.clone();
         let storage = Arc::clone(self.shared.storage());
-        let work = move || JobOutcome(Box::new(forget(&storage, &lost, log)));
+        let work = move || JobOutcome(Box::new(storage.forget_lost(&lost)));
         let id = Owner::Rebuild.tag(0);
         step.out.push(Output::Job(Job { id, class: JobClass::System, work: Box::new(work) }));
     }
 
     pub(super) fn rebuild_done(&mut self, step: &mut Step<'_>) {
         // Whatever could not be forgotten is found again at the next look.
-        self.shared.refresh_log_damage();
-        self.rebuild.active = None;
+        let ended = self.rebuild.active.take();
+        let gone = ended.iter().flat_map(|active| active.ranges.values()).filter(|copies| copies.may_be_gone());
+        self.shared.metrics.lost_for_good_total.add(gone.count() as u64);
         self.rebuild.next = step.now.mono + PERIOD;
         self.shared.metrics.rebuilds_total.increment();
     }
-}
-
-fn forget(storage: &quorate_storage::Storage, lost: &[LostRange], log: bool) -> Result<(), StorageError> {
-    storage.forget_lost(lost)?;
-    if log {
-        storage.forget_log_damage()?;
-    }
-    Ok(())
 }

@@ -44,6 +44,8 @@ struct Copying {
     parts: VecDeque<(Option<Token>, Token)>,
     part: (Option<Token>, Token),
     from: Option<Resume>,
+    /// The source has lost some of it too, and is asked for what is left.
+    remains: bool,
     attempts: usize,
     state: State,
 }
@@ -105,7 +107,8 @@ impl Control {
             let mut parts: VecDeque<_> = task.range.unwrapped().into();
             let Some(part) = parts.pop_front() else { return };
             let state = State::Ask { not_before: step.now.mono };
-            self.stream.copying = Some(Copying { task, purpose, parts, part, from: None, attempts: 0, state });
+            self.stream.copying =
+                Some(Copying { task, purpose, parts, part, from: None, remains: false, attempts: 0, state });
         }
         let Some(copying) = &mut self.stream.copying else { return };
         match copying.state {
@@ -139,7 +142,10 @@ impl Control {
             now: Seconds(i64::MIN),
         };
         let timeout_ms = u32::try_from(PAGE_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
-        let body = ReplicaRequest::Read { command, digest_only: false };
+        let body = match copying.remains {
+            true => ReplicaRequest::ReadRemains(command),
+            false => ReplicaRequest::Read { command, digest_only: false },
+        };
         let frame = Frame::Request(RequestEnvelope { id: call, epoch, timeout_ms, trace: false, body });
         copying.state = State::Asked { call, source, deadline: step.now.mono + PAGE_TIMEOUT };
         self.send_request(step, source, Lane::Large, &frame);
@@ -156,6 +162,14 @@ impl Control {
                 self.apply_page(step, page);
             }
             ReplicaResponse::Failed(ReplicaFailure::UnknownTable) => self.finish_task(step),
+            // To take over a range it must be whole. To rebuild one, what is left anywhere helps; two that wait for each
+            // other to be whole would wait for ever.
+            ReplicaResponse::Failed(ReplicaFailure::Corrupt(_))
+                if copying.purpose == Purpose::Rebuild && !copying.remains =>
+            {
+                copying.remains = true;
+                self.ask_page(step);
+            }
             _ => copying.state = State::Ask { not_before: step.now.mono + RETRY },
         }
     }
@@ -223,7 +237,7 @@ impl Control {
         let Some(copying) = self.stream.copying.take() else { return };
         match copying.purpose {
             Purpose::Join => self.range_copied(step, copying.task.key()),
-            Purpose::Rebuild => self.rebuilt_range(step),
+            Purpose::Rebuild => self.rebuilt_range(step, &copying.task, copying.remains),
         }
         self.drive_stream(step);
     }

@@ -75,7 +75,7 @@ impl Parked {
 fn size(envelope: &RequestEnvelope) -> usize {
     match &envelope.body {
         ReplicaRequest::Write(mutation) | ReplicaRequest::Repair(mutation) => mutation.bytes.len(),
-        ReplicaRequest::Read { .. } => 0,
+        ReplicaRequest::Read { .. } | ReplicaRequest::ReadRemains(_) => 0,
     }
 }
 

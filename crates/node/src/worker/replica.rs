@@ -8,7 +8,7 @@ use quorate_coordinator::clock::ahead_by_us;
 use quorate_coordinator::message::{EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope};
 use quorate_env::{Instant, Now};
 use quorate_model::{Epoch, Mutation, ReadCommand, ReadResponse};
-use quorate_storage::{Access, LogPosition, ReadError, StorageError};
+use quorate_storage::{Access, LogPosition, ReadError, Storage, StorageError};
 
 use crate::limits;
 use crate::machine::{Job, JobClass, JobOutcome, Output, PeerAddress};
@@ -87,6 +87,8 @@ pub(super) struct Replica {
     sync_wanted: bool,
 }
 
+/// How the storage is read: whole, or what is left.
+type ReadOfStorage = fn(&Storage, &ReadCommand, Access) -> ReadOutcome;
 /// What a read job returns.
 type ReadOutcome = Result<ReadResponse, ReadError>;
 
@@ -108,7 +110,11 @@ impl Replica {
                 }
                 ReplicaRequest::Read { command, digest_only } => {
                     let pending = PendingRead { origin, digest_only, arrived: context.now.mono, trace };
-                    self.read(context, command, pending).err()
+                    self.read(context, command, Storage::read, pending).err()
+                }
+                ReplicaRequest::ReadRemains(command) => {
+                    let pending = PendingRead { origin, digest_only: false, arrived: context.now.mono, trace };
+                    self.read(context, command, Storage::read_remains, pending).err()
                 }
             },
         };
@@ -173,23 +179,20 @@ impl Replica {
         &mut self,
         context: &mut Context<'_>,
         command: ReadCommand,
+        read: ReadOfStorage,
         pending: PendingRead,
     ) -> Result<(), ReplicaFailure> {
         let shared = context.shared;
         if context.snapshot.table(command.table).is_none() {
             return Err(ReplicaFailure::UnknownTable);
         }
-        if shared.has_log_damage() {
-            let problem = "the commit log of this replica was damaged; what it lost is being rebuilt";
-            return Err(ReplicaFailure::Corrupt(problem.to_owned()));
-        }
-        match shared.storage().read(&command, Access::MemoryOnly) {
+        match read(shared.storage(), &command, Access::MemoryOnly) {
             Err(ReadError::NeedsDisk) => {
                 shared.metrics.replica_disk_reads_total.increment();
                 self.next_job += 1;
                 let storage = Arc::clone(shared.storage());
                 let work = move || -> JobOutcome {
-                    let outcome: ReadOutcome = storage.read(&command, Access::Disk);
+                    let outcome: ReadOutcome = read(&storage, &command, Access::Disk);
                     JobOutcome(Box::new(outcome))
                 };
                 context.out.push(Output::Job(Job { id: self.next_job, class: JobClass::Read, work: Box::new(work) }));

@@ -9,5 +9,6 @@ pub(super) fn describe(request: &ReplicaRequest) -> String {
         ReplicaRequest::Repair(mutation) => format!("a read repair of {} bytes", mutation.bytes.len()),
         ReplicaRequest::Read { digest_only: true, .. } => "a digest request".to_owned(),
         ReplicaRequest::Read { .. } => "a read".to_owned(),
+        ReplicaRequest::ReadRemains(_) => "a read of what is left".to_owned(),
     }
 }
