@@ -161,6 +161,13 @@ mod tests {
             };
             pool.submit(job(class, work), Arc::clone(&mailbox));
         }
+        let deadline = Duration::from_secs(5);
+        let clock = Clock::new();
+        let start = clock.now().mono;
+        while running.load(Ordering::SeqCst) == 0 {
+            assert!(clock.now().mono.since(start) < deadline, "no long work began");
+            std::thread::yield_now();
+        }
         let (sent, read) = sync_channel(1);
         pool.submit(job(JobClass::Read, move || sent.send(()).unwrap()), Arc::clone(&mailbox));
         assert!(read.recv_timeout(Duration::from_secs(2)).is_ok(), "a read waits behind long work");
