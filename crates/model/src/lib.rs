@@ -12,6 +12,8 @@
 //!   (see [`ordered`]). Inner layers therefore compare bytes and never need the types.
 //! - Decoding never panics and never allocates more than its input justifies ([`wire`]).
 //!
+//! **Limits** are in [`limits`], most of them Cassandra's.
+//!
 //! **Tests.** Unit tests beside the code; property tests of the merge and of the encodings in `tests/`.
 
 pub mod admin;
