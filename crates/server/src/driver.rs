@@ -1,5 +1,6 @@
 //! The one place that knows how a node is opened.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use quorate_env::{Instant, Now};
@@ -7,7 +8,7 @@ use quorate_model::{ClusterId, NodeId};
 use quorate_node::metrics::Sample;
 use quorate_node::{Control, Input, Node, NodeConfig, NodePhase, Output, Shared, Snapshot, Timing, Worker};
 use quorate_os::{Clock, DataDirLock, RealDisk, SledStore, entropy_seed};
-use quorate_storage::StorageOptions;
+use quorate_storage::{OpenReport, StorageOptions};
 
 use crate::committer::SyncLog;
 use crate::config::Config;
@@ -81,7 +82,7 @@ pub(crate) fn open(config: &Config, clock: Clock) -> Result<Opened, ServerError>
     let disk = RealDisk::open(&data).map_err(|error| unusable(error.to_string()))?;
     let node = Node::open(node_config(config), Arc::new(disk), Box::new(store), clock.now(), seed)
         .map_err(|error| unusable(error.to_string()))?;
-    tracing::info!("opened {}: {:?}", directory.display(), node.report);
+    log_opening(directory, &node.report);
     let storage = Arc::clone(node.shared.storage());
     Ok(Opened {
         node_id: node.shared.id,
@@ -91,6 +92,29 @@ pub(crate) fn open(config: &Config, clock: Clock) -> Result<Opened, ServerError>
         view: Arc::new(SharedView(node.shared)),
         lock: Some(lock),
     })
+}
+
+/// Says what was found: what was lost loudly, what a crash leaves behind quietly.
+fn log_opening(directory: &Path, report: &OpenReport) {
+    tracing::info!(
+        directory = %directory.display(),
+        mutations_replayed = report.replayed,
+        hints_waiting = report.hints.hints,
+        files_removed = report.files_removed,
+        "opened the data directory"
+    );
+    if let Some(dropped) = &report.log_dropped {
+        tracing::info!(dropped, "the commit log ends in a torn record, which nobody was told of");
+    }
+    for damage in &report.log_damaged {
+        tracing::error!(damage, "the commit log is damaged");
+    }
+    for lost in &report.lost {
+        tracing::error!(table = ?lost.table, first = ?lost.first, last = ?lost.last, path = lost.path, "a range is lost");
+    }
+    for damage in &report.hints.damaged {
+        tracing::error!(?damage, "hints are lost");
+    }
 }
 
 fn node_config(config: &Config) -> NodeConfig {

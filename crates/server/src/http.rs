@@ -58,7 +58,7 @@ async fn serve_with(listener: TcpListener, route: Arc<Route>, limit: Duration) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!("cannot accept an HTTP connection: {error}");
+                tracing::warn!(%error, "cannot accept an HTTP connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

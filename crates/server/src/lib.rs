@@ -12,9 +12,11 @@
 //! - What a peer sent is used only if its checksum is right.
 //! - A panic ends the process.
 //!
+//! **It assumes** nothing of clients and peers; of the machine what `quorate_os` says.
+//!
 //! **Limits** are in [`limits`]. **Tests**: beside the code; `tests/one_node.rs` with a whole node and the Rust client;
-//! `tests/transport.rs` with small machines in the place of
-//! a node's.
+//! `tests/cql.rs` with a whole node and bytes of the CQL protocol; `tests/transport.rs` with small machines in the place
+//! of a node's.
 
 mod committer;
 pub mod config;
@@ -30,6 +32,7 @@ mod logging;
 mod machine;
 mod mailbox;
 mod metrics;
+mod observer;
 mod shared;
 mod start;
 mod threads;

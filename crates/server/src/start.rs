@@ -59,6 +59,7 @@ pub struct Server {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     http: tokio::task::JoinHandle<()>,
+    observer: tokio::task::JoinHandle<()>,
     ready_line: String,
     /// Held for as long as the data directory is in use.
     _lock: Option<quorate_os::DataDirLock>,
@@ -105,13 +106,14 @@ impl Server {
                 }
             }
         });
+        let observer = tokio::spawn(crate::observer::watch(Arc::clone(&shared.view)));
         let ready_line = format!(
             "ready: cql={} grpc={} http=http://{}",
             network.at(network.cql_port),
             network.at(network.grpc_port),
             network.at(network.http_port)
         );
-        Ok(Self { shared, threads, http, ready_line, _lock: opened.lock })
+        Ok(Self { shared, threads, http, observer, ready_line, _lock: opened.lock })
     }
 
     /// Waits until the node serves, or cannot.
@@ -140,7 +142,7 @@ impl Server {
         let serve = async {
             self.ready().await?;
             announce(&self.ready_line);
-            tracing::info!("serving as node {}", self.shared.identity.node_id);
+            tracing::info!(node = %self.shared.identity.node_id, "serving");
             Err::<(), _>(ServerError::Fatal(self.shared.stopping.failed().await))
         };
         let told = tokio::select! {
@@ -149,7 +151,7 @@ impl Server {
         };
         match told {
             Ok(name) => {
-                tracing::info!("{name}: stopping");
+                tracing::info!(signal = name, "stopping");
                 self.stop().await;
                 Ok(())
             }
@@ -169,6 +171,7 @@ impl Server {
         }
         self.end_threads();
         self.http.abort();
+        self.observer.abort();
         let Self { shared, threads, .. } = self;
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().try_for_each(JoinHandle::join));
         if tokio::time::timeout(Duration::from_millis(500), joined).await.is_err() {
@@ -189,7 +192,7 @@ impl Server {
         mailbox.send(Mail::Request(Box::new(request), sender));
         match receiver.await.map(|response| response.result) {
             Ok(Ok(_)) => tracing::info!("drained"),
-            Ok(Err(error)) => tracing::warn!("cannot drain: {error}"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot drain"),
             Err(_) => tracing::warn!("cannot drain: the worker has ended"),
         }
     }

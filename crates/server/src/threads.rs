@@ -99,7 +99,7 @@ fn client_services(shared: &Arc<Shared>, clock: Clock) -> Router {
     let reflection = match reflection.build_v1() {
         Ok(service) => Some(service),
         Err(error) => {
-            tracing::error!("no reflection service: {error}");
+            tracing::error!(%error, "no reflection service");
             None
         }
     };
@@ -173,7 +173,7 @@ impl tokio_stream::Stream for NoDelay {
         if let Some(Ok(stream)) = &next
             && let Err(error) = stream.set_nodelay(true)
         {
-            tracing::debug!("cannot switch off Nagle's delay: {error}");
+            tracing::debug!(%error, "cannot switch off Nagle's delay");
         }
         std::task::Poll::Ready(next)
     }

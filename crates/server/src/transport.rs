@@ -108,8 +108,9 @@ impl Transport {
     fn frame(&self, target: MachineId, payload: Bytes) -> Option<message::Frame> {
         if payload.len() > FRAME_BYTES_MAX {
             tracing::error!(
-                "a frame of {} bytes is over the limit of {FRAME_BYTES_MAX} and is not sent",
-                payload.len()
+                bytes = payload.len(),
+                limit = FRAME_BYTES_MAX,
+                "a frame is over the limit and is not sent"
             );
             self.count_dropped(false);
             return None;
@@ -180,7 +181,7 @@ fn deliver(from: NodeId, frames: Vec<message::Frame>) {
             let (target, source) = match quorate_proto::verify_frame(&frame) {
                 Ok(checked) => checked,
                 Err(error) => {
-                    tracing::warn!("a frame from node {from} is damaged and ignored: {error}");
+                    tracing::warn!(node = %from, %error, "a damaged frame is ignored");
                     host.shared.metrics.frames_damaged.inc();
                     continue;
                 }

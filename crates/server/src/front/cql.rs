@@ -69,7 +69,7 @@ async fn accept(listener: StdListener, thread: Arc<Thread>) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!("cannot accept a CQL connection: {error}");
+                tracing::warn!(%error, "cannot accept a CQL connection");
                 tokio::time::sleep(LOOK_INTERVAL).await;
                 continue;
             }
@@ -79,7 +79,7 @@ async fn accept(listener: StdListener, thread: Arc<Thread>) {
             continue;
         }
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!("cannot switch off Nagle's delay: {error}");
+            tracing::debug!(%error, "cannot switch off Nagle's delay");
         }
         thread.connections.fetch_add(1, Ordering::Relaxed);
         tokio::spawn({

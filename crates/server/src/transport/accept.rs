@@ -51,7 +51,7 @@ impl Internode for InternodeService {
             Ok(peer) => peer,
             Err(refusal) => {
                 if refusal.reason != Reason::Self_ as i32 {
-                    tracing::warn!("refused a peer at {remote:?}: {}", refusal.message);
+                    tracing::warn!(peer = ?remote, reason = refusal.message, "refused a peer");
                     self.shared.metrics.peers_refused.inc();
                 }
                 let answer = Batch { refusal: Some(refusal), ..Batch::default() };
@@ -80,6 +80,6 @@ async fn read(from: PeerAddress, peer: Peer, mut stream: Streaming<Batch>, queue
             Err(status) => break status.message().to_owned(),
         }
     };
-    tracing::debug!("the {:?} stream from node {} ended: {reason}", peer.lane, peer.node);
+    tracing::debug!(node = %peer.node, lane = ?peer.lane, reason, "a peer's stream ended");
     crate::host::with(|host| host.transport.ended(from, peer.lane, &queue));
 }

@@ -80,12 +80,12 @@ impl Worker {
                     self.queue.set_reachable(true);
                     self.link_state(peer.node, true);
                     let reason = read(peer.node, answers).await;
-                    tracing::debug!("the {:?} stream to {} ended: {reason}", self.lane, self.shown());
+                    tracing::debug!(peer = %self.shown(), lane = ?self.lane, reason, "a stream to a peer ended");
                     self.lost(Some(peer.node));
                 }
                 Err(Closed::Retry(reason)) => {
                     if !reported {
-                        tracing::info!("cannot reach {}: {reason}; trying again", self.shown());
+                        tracing::info!(peer = %self.shown(), reason, "cannot reach a peer; trying again");
                         reported = true;
                     }
                     self.lost(None);
@@ -141,7 +141,7 @@ impl Worker {
                 // It was told to join where it does not belong: going on would only hide that.
                 self.shared.stopping.fail(format!("refused by {}: {}", self.shown(), refusal.message));
             }
-            _ => tracing::warn!("refused by {}: {}", self.shown(), refusal.message),
+            _ => tracing::warn!(peer = %self.shown(), reason = refusal.message, "refused by a peer"),
         }
         self.shared.metrics.links_refused.inc();
         false

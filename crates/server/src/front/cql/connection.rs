@@ -147,7 +147,7 @@ pub(super) async fn serve(stream: TcpStream, thread: &Arc<Thread>) {
     thread.registry.remove(registration);
     connection.close();
     if let End::Failed(error) = end {
-        tracing::debug!("a CQL connection ended: {error}");
+        tracing::debug!(%error, "a CQL connection ended");
     }
 }
 
@@ -237,7 +237,7 @@ fn take_requests(thread: &Arc<Thread>, connection: &Arc<Connection>, hang_up: &m
                 handle::request(thread, connection, version, stream, request);
             }
             Err(error) => {
-                tracing::debug!("a CQL client does not speak the protocol: {error}");
+                tracing::debug!(%error, "a CQL client does not speak the protocol");
                 inner.wire.fail(&error);
                 *hang_up = true;
                 return false;
