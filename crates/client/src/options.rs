@@ -68,7 +68,7 @@ impl Options {
         self
     }
 
-    /// Time within which the server must answer; by default the server decides.
+    /// Time within which the server must answer, ten minutes at most; by default the server decides.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.query.timeout_ms = Some(u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1));

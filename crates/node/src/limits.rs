@@ -12,6 +12,8 @@ pub const STATEMENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const PARKED_MAX: usize = 4_096;
 /// Bytes of their mutations.
 pub const PARKED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Milliseconds that a client may have a request wait: for longer, it would keep others out.
+pub const TIMEOUT_MS_MAX: u32 = 10 * 60 * 1000;
 /// Peers' requests in flight in one worker before further ones are refused as overloaded.
 pub const PEER_REQUESTS_MAX: usize = 65_536;
 /// Bytes of one page of rows, if the client sets no smaller bound.

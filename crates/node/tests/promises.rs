@@ -9,7 +9,7 @@ use std::time::Duration;
 use quorate_model::Consistency;
 use quorate_model::request::{ClientRequest, RequestBody, RequestError, Values};
 use quorate_model::value::Value;
-use quorate_node::{Input, MachineId};
+use quorate_node::{Input, MachineId, limits};
 use quorate_storage::LogPosition;
 use support::{Cluster, at};
 
@@ -173,6 +173,24 @@ fn a_table_without_other_replicas_keeps_no_rebuild_waiting() {
         cluster.members[1].node.as_ref().unwrap().shared.storage().lost_ranges().len() == 1
     });
     assert_eq!(cluster.rows(1, "SELECT p FROM ks.t", Consistency::All).len(), 50);
+}
+
+/// A client's patience has a limit: what waited for days would keep others out.
+#[test]
+fn nobody_waits_for_longer_than_the_limit() {
+    let mut cluster = Cluster::of(1);
+    create(&mut cluster, 1);
+    cluster.syncs = false;
+    let mut options = at(Consistency::One);
+    options.timeout_ms = Some(u32::MAX);
+    let text = "INSERT INTO ks.t (p, v) VALUES (1, 'x')".to_owned();
+    let body = RequestBody::Query { text, values: Values::default() };
+    let waiting = cluster.begin(0, ClientRequest { body, keyspace: None, options });
+    cluster.settle();
+    assert!(!cluster.is_answered(waiting));
+    let deadline = cluster.members[0].node.as_ref().unwrap().workers[0].deadline().unwrap();
+    let wait = deadline.since(cluster.now.mono);
+    assert!(wait <= Duration::from_millis(limits::TIMEOUT_MS_MAX.into()), "{wait:?}");
 }
 
 #[test]

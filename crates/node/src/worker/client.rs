@@ -33,13 +33,15 @@ struct Bound<'a> {
 }
 
 impl Worker {
-    pub(super) fn start(&mut self, step: &mut Step<'_>, client: RequestId, request: ClientRequest) {
+    pub(super) fn start(&mut self, step: &mut Step<'_>, client: RequestId, mut request: ClientRequest) {
         if let Err(error) = self.admit(&request.body) {
             self.shared.metrics.requests_refused_total.increment();
             let response = ClientResponse { result: Err(error), warnings: Vec::new(), trace: None };
             step.out.push(Output::Reply { id: client, response: Box::new(response) });
             return;
         }
+        let asked = request.options.timeout_ms;
+        request.options.timeout_ms = asked.map(|millis| millis.min(limits::TIMEOUT_MS_MAX));
         let timeout = self.timeout_of(&request);
         let mut op = Op {
             client,
