@@ -55,8 +55,7 @@ const NOT_YET: [&str; 44] = [
 
 /// Verbs that are there.
 const SUPPORTED: &str = "status, info, ring, describecluster, flush, compact, snapshot, clearsnapshot, listsnapshots, \
-                         enablebinary, disablebinary, refreshsizeestimates, getlogginglevels, enableautocompaction, \
-                         disableautocompaction, drain";
+                         refreshsizeestimates, getlogginglevels, enableautocompaction, disableautocompaction, drain";
 
 /// Ask or tell a node, as nodetool does.
 #[derive(Args, Clone, Debug)]
@@ -140,13 +139,13 @@ pub enum Verb {
     /// Show snapshots.
     #[command(name = "listsnapshots")]
     ListSnapshots,
-    /// Open the CQL port.
+    /// Open the CQL port (not supported yet).
     #[command(name = "enablebinary")]
     EnableBinary,
-    /// Close the CQL port.
+    /// Close the CQL port (not supported yet).
     #[command(name = "disablebinary")]
     DisableBinary,
-    /// Count partitions again.
+    /// Count partitions again (the tables of estimates have no rows yet).
     #[command(name = "refreshsizeestimates")]
     RefreshSizeEstimates,
     /// Show loggers and their levels.
