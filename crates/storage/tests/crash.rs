@@ -80,10 +80,17 @@ fn crash_at(point: u64) -> bool {
     let struck = disk.power_lost();
     drop(storage);
     disk.crash_never();
-    if point.is_multiple_of(3) {
-        disk.kill()
-    } else {
-        disk.crash()
+    match point % 3 {
+        0 => disk.kill(),
+        1 => disk.crash(),
+        _ => {
+            // The power fails while the cache alone has what the process did last.
+            disk.kill();
+            disk.crash_after(1 + point / 3 % 30);
+            drop(try_open(&disk));
+            disk.crash_never();
+            disk.crash();
+        }
     }
     let storage = open(&disk);
     let found = content(&storage, 1);

@@ -398,9 +398,11 @@ fn segment_number(name: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok().filter(|number| *number < u64::MAX / 2)
 }
 
-/// Creates a directory and makes its name, and those of its parents, durable.
+/// Creates a directory and makes its name, and those of its parents, durable; if it was there, its entries too: what a
+/// listing shows may be the work of a process that died before it had synced it, and must not be built on.
 pub(crate) fn create_dir_durably(disk: &Arc<dyn Disk>, dir: &str) -> Result<(), DiskError> {
     disk.create_dir(dir)?;
+    disk.sync_dir(dir)?;
     let mut path = dir;
     while !path.is_empty() {
         path = quorate_env::disk::parent(path);

@@ -96,17 +96,27 @@ impl Ledger {
 
 #[test]
 fn power_may_fail_at_every_operation() {
+    fail_at_every_operation(SimDisk::crash, "power");
+}
+
+/// What the process did last is then in the cache alone when the power fails during the recovery.
+#[test]
+fn the_process_may_die_at_every_operation() {
+    fail_at_every_operation(SimDisk::kill, "process");
+}
+
+fn fail_at_every_operation(end: fn(&SimDisk), what: &str) {
     let mut crashes = 0;
-    for seed in 0..12 {
+    for seed in 0..60 {
         for at in 1.. {
             let disk = disk(seed * 1000 + at);
             let mut ledger = Ledger::default();
             let mut random = Random::new(seed);
             disk.crash_after(at);
-            let context = format!("seed {seed}, power lost at operation {at}");
+            let context = format!("seed {seed}, {what} lost at operation {at}");
             let finished = open(&disk).and_then(|(log, _, _)| ledger.work(&log, &mut random, 14)).is_ok();
             assert_eq!(disk.power_lost(), !finished, "{context}");
-            disk.crash();
+            end(&disk);
             crashes += 1;
             // The power fails again while the log is opened, then the node works on and loses power once more.
             disk.crash_after(random.between(1, 20));
@@ -120,11 +130,12 @@ fn power_may_fail_at_every_operation() {
             ledger.durable = log.position();
             disk.crash_after(random.between(1, 40));
             let _ = ledger.work(&log, &mut random, 8);
-            disk.crash();
+            end(&disk);
             let (_, replayed, report) = open(&disk).unwrap();
             ledger.check(&replayed, &report, &format!("{context}, second life"));
-            let (_, again, _) = open(&disk).unwrap();
-            assert_eq!(again, replayed, "{context}: replay is idempotent");
+            disk.crash();
+            let (_, again, report) = open(&disk).unwrap();
+            assert_eq!((again, report.damaged), (replayed, vec![]), "{context}: replay is idempotent");
             if finished {
                 break;
             }
