@@ -1,5 +1,5 @@
 //! The layers hold: crates depend only on those they may, nothing below the edge touches the world, and files
-//! stay readable.
+//! and structs stay small.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
@@ -44,6 +44,14 @@ const WORLDLY_TEXT: &[&str] =
 
 /// Lines of a file before its tests, at most.
 const FILE_LINES_MAX: usize = 600;
+
+/// Fields of a struct, at most: beyond that it has parts that want names.
+const STRUCT_FIELDS_MAX: usize = 15;
+
+/// Structs that have more. The first four hold a setting a field; the two machines own everything of theirs. This list may
+/// only shrink.
+const LARGE_STRUCTS: &[(&str, usize)] =
+    &[("BenchArgs", 17), ("Knobs", 19), ("StorageOptions", 16), ("TableOptions", 17), ("Control", 17), ("Worker", 16)];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -172,6 +180,53 @@ fn files_stay_readable() {
         let lines = production_lines(&text).len();
         assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines before its tests", file.display());
     }
+}
+
+/// Structs with named fields, and how many they have. The form is rustfmt's, so that lines are enough to read it.
+fn structs(lines: &[&str]) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let Some(head) = line.strip_suffix(" {").and_then(|head| head.split_once("struct ")) else { continue };
+        if !(head.0.trim().is_empty() || head.0.trim_start().starts_with("pub")) {
+            continue;
+        }
+        let name = head.1.split(['<', ' ']).next().unwrap_or_default().to_owned();
+        let end = format!("{}}}", " ".repeat(indent));
+        let body = lines.iter().skip(number + 1).take_while(|line| **line != end);
+        let is_field = |line: &&&str| {
+            let text = line.trim_start();
+            line.len() - text.len() == indent + 4
+                && !text.starts_with(['#', '/'])
+                && text.split_once(": ").is_some_and(|(name, _)| {
+                    let name = name.rsplit(' ').next().unwrap_or_default();
+                    name.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
+                })
+        };
+        found.push((name, body.filter(is_field).count()));
+    }
+    found
+}
+
+#[test]
+fn structs_stay_small() {
+    let mut files = Vec::new();
+    rust_files(&root().join("crates"), &mut files);
+    let mut large = BTreeMap::new();
+    let mut seen = 0;
+    for file in files.iter().filter(|file| !is_test_file(file)) {
+        let text = fs::read_to_string(file).expect("source is readable");
+        for (name, fields) in structs(&production_lines(&text)) {
+            seen += 1;
+            if fields > STRUCT_FIELDS_MAX {
+                large.insert(name, fields);
+            }
+        }
+    }
+    assert!(seen > 300, "only {seen} structs were seen: the source was not read");
+    let allowed: BTreeMap<String, usize> =
+        LARGE_STRUCTS.iter().map(|(name, fields)| ((*name).to_owned(), *fields)).collect();
+    assert_eq!(large, allowed, "structs of more than {STRUCT_FIELDS_MAX} fields, and those that may have more");
 }
 
 #[test]

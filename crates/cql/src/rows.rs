@@ -70,8 +70,7 @@ pub struct ResultBuilder {
     rows: Vec<u8>,
     sorted_bytes: usize,
     row_count: u32,
-    /// Whether rows of the answer are made from groups, and the group in the making.
-    is_grouped: bool,
+    /// Where rows of the answer are made from groups: the group in the making.
     group: Option<Group>,
     /// Rows to be sorted at the end, for `IN` with `ORDER BY`.
     sorted: Option<Vec<(ClusteringKey, Vec<u8>)>>,
@@ -106,7 +105,6 @@ impl ResultBuilder {
             rows: Vec::new(),
             sorted_bytes: 0,
             row_count: 0,
-            is_grouped,
             group,
             sorted: sorts.then(Vec::new),
             plan,
@@ -131,7 +129,8 @@ impl ResultBuilder {
         let live: Vec<(&ClusteringKey, &Row)> = if self.plan.reversed { live.rev().collect() } else { live.collect() };
         for (clustering, row) in live {
             self.progress.partition_has_rows = true;
-            if self.is_full() || (!self.is_grouped && self.partition_is_full()) || self.has_its_distinct_row() {
+            if self.is_full() || (!self.plan.is_aggregate() && self.partition_is_full()) || self.has_its_distinct_row()
+            {
                 break;
             }
             let values = if self.needs_clustering {
@@ -187,7 +186,7 @@ impl ResultBuilder {
             .filters
             .iter()
             .all(|filter| filter.passes(view.column(Source::of(&filter.column), &filter.column.cql_type).as_ref()));
-        let added = match (passes, self.is_grouped) {
+        let added = match (passes, self.plan.is_aggregate()) {
             (false, _) => Ok(()),
             (true, true) => self.add_to_group(&plan, &view),
             (true, false) => self.add_row(&plan, &view, row.map(|(clustering, _)| clustering)),
@@ -276,7 +275,7 @@ impl ResultBuilder {
 
     /// Rows that still fit into this page: the `row_limit` of the next read. Reads made with it never overfill the page.
     pub fn rows_remaining(&self) -> u32 {
-        if self.is_grouped {
+        if self.plan.is_aggregate() {
             // How many rows a group has is not known before they are read.
             return if self.progress.rows_left == Some(0) { 0 } else { u32::MAX };
         }
