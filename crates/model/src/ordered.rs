@@ -19,7 +19,7 @@
 //!
 //! A descending component is the same with every byte inverted. No component is a prefix of another one of its type, and
 //! none begins with 0xff (nor, inverted, with 0x00), which leaves 0xff to mean 'after all that begins with this'
-//! ([`Position::after`]).
+//! ([`Position::after`](crate::key::Position::after)).
 //!
 //! Values that Cassandra's comparator holds to be equal have the same encoding (a NaN is a NaN, missing tuple fields are
 //! null), except for decimals: `1.0` and `1.00` sort together but keep their scale, so as key columns they are two

@@ -11,7 +11,7 @@
 //! acknowledged is lost by that.
 //!
 //! **Invariants.**
-//! - A mutation is acknowledged only when it is durable here and visible ([`worker`]'s replica side).
+//! - A mutation is acknowledged only when it is durable here and visible (`worker/replica.rs`).
 //! - Nothing planned at a later epoch than this node's is executed before the node has caught up; nothing planned before
 //!   the last change of placement is executed at all.
 //! - An epoch is announced only when everything admitted before it has been applied.
