@@ -10,5 +10,6 @@ pub fn run(args: &SimArgs) -> u8 {
         let seed = args.seed.unwrap_or_default();
         (seed, seed.saturating_add(1))
     });
-    quorate_sim::run_cli(&CliArgs { first, end, steps: args.steps, plant: args.plant, shown: args.show })
+    let args = CliArgs { first, end, steps: args.steps, plant: args.plant, shown: args.show };
+    quorate_sim::run_cli(&args, &mut std::io::stdout())
 }

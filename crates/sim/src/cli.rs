@@ -1,5 +1,6 @@
 //! `quorate sim`: seeds from the command line.
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::checkers::Violation;
@@ -36,25 +37,32 @@ pub struct CliArgs {
     pub shown: bool,
 }
 
-/// Runs the seeds one after another and prints a line each. Gives the exit status: 1 if there was a violation.
-#[allow(clippy::print_stdout)] // It is what the command is for.
-pub fn run_cli(args: &CliArgs) -> u8 {
-    let mut failed = 0_u64;
+/// Runs the seeds one after another and writes a line each to `out`. Gives the exit status: 1 if there was a violation.
+/// Whoever closes `out` early (a pipe to `head`) ends the run.
+pub fn run_cli(args: &CliArgs, out: &mut impl Write) -> u8 {
+    let mut failed = false;
     for seed in args.first..args.end {
         let report = run_seed(seed, Options { steps: args.steps, plant: args.plant, shown: args.shown });
-        println!("{}", report.line());
-        failed += u64::from(!report.violations.is_empty());
-        for violation in report.violations.iter().take(VIOLATIONS_MAX) {
-            println!("  {}: {}", violation.checker, violation.text);
-        }
-        if report.violations.len() > VIOLATIONS_MAX {
-            println!("  and {} more", report.violations.len() - VIOLATIONS_MAX);
-        }
-        if !report.violations.is_empty() {
-            println!("  replay: {}", replay_line(seed, args));
+        failed |= !report.violations.is_empty();
+        if write_report(seed, args, &report, out).is_err() {
+            break;
         }
     }
-    u8::from(failed > 0)
+    u8::from(failed)
+}
+
+fn write_report(seed: u64, args: &CliArgs, report: &Report, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "{}", report.line())?;
+    for violation in report.violations.iter().take(VIOLATIONS_MAX) {
+        writeln!(out, "  {}: {}", violation.checker, violation.text)?;
+    }
+    if report.violations.len() > VIOLATIONS_MAX {
+        writeln!(out, "  and {} more", report.violations.len() - VIOLATIONS_MAX)?;
+    }
+    if !report.violations.is_empty() {
+        writeln!(out, "  replay: {}", replay_line(seed, args))?;
+    }
+    Ok(())
 }
 
 /// The command that repeats a seed.
