@@ -61,19 +61,11 @@ pub struct CommitLogOptions {
     /// No segment gets a smaller number: whoever remembers positions elsewhere passes one more than the greatest, so
     /// that positions stay unique even if the log's directory was lost.
     pub segment_min: u64,
-    /// Acknowledge without syncing: loses acknowledged writes at a power loss. It exists to measure what a sync costs.
-    pub acknowledge_unsynced: bool,
 }
 
 impl Default for CommitLogOptions {
     fn default() -> Self {
-        Self {
-            segment_bytes: 32 << 20,
-            unsynced_bytes_max: 64 << 20,
-            spares_max: 2,
-            segment_min: 1,
-            acknowledge_unsynced: false,
-        }
+        Self { segment_bytes: 32 << 20, unsynced_bytes_max: 64 << 20, spares_max: 2, segment_min: 1 }
     }
 }
 
@@ -237,7 +229,7 @@ impl CommitLog {
             }
             assert_eq!(chunk.start.segment, active.segment, "segments are numbered without holes");
             let mut result = active.file.write_at(chunk.start.offset, &chunk.bytes);
-            if result.is_ok() && !self.options.acknowledge_unsynced {
+            if result.is_ok() {
                 result = active.file.sync();
             }
             let mut state = lock(&self.state);

@@ -413,11 +413,11 @@ fn restarts_without_writes_pile_nothing_up_and_positions_only_grow() {
 }
 
 #[test]
-fn unsynced_acknowledgement_loses_writes() {
+fn a_disk_that_lies_about_syncs_loses_writes() {
     let lost = (0..30).filter(|seed| {
         let disk = disk(*seed);
-        let unsafe_options = CommitLogOptions { acknowledge_unsynced: true, ..options() };
-        let (log, _, _) = open_with(&disk, unsafe_options).unwrap();
+        let (log, _, _) = open(&disk).unwrap();
+        disk.set_options(SimDiskOptions { lying_sync: true, ..SimDiskOptions::default() });
         log.append(b"acknowledged").unwrap();
         log.sync().unwrap();
         disk.crash();
