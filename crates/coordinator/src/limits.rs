@@ -22,8 +22,6 @@ pub const TRACE_EVENTS_MAX: usize = 256;
 pub const LATENCY_NODES_MAX: usize = 1024;
 /// Samples from which a percentile is estimated.
 pub const LATENCY_SAMPLES: usize = 128;
-/// How far a write's timestamp may lie ahead of the clock, unless configured otherwise.
-pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(3600);
 /// For how long a node may be down and still be sent hints, unless configured otherwise.
 pub const HINT_WINDOW: Duration = Duration::from_secs(3 * 3600);
 /// Most bytes of hints kept for one node, unless configured otherwise.

@@ -24,5 +24,3 @@ pub const SOURCE_DEPTH_MAX: usize = 16;
 pub const HISTORY_LINES_MAX: usize = 10_000;
 /// Longest statement, in bytes.
 pub const STATEMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Deepest nesting of a collection's text in a CSV field.
-pub const LITERAL_DEPTH_MAX: usize = 32;
