@@ -12,6 +12,7 @@
 )]
 
 pub mod cluster;
+pub mod cql;
 pub mod eventually;
 pub mod flights;
 pub mod load;

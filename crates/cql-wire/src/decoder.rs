@@ -119,6 +119,20 @@ impl Decoder {
         self.buffer.len() + self.envelopes.len() + big
     }
 
+    /// Bytes of the body that has come in part and will be kept until it is whole; zero if there is none, or its length is
+    /// not known yet. Worth asking after [`Decoder::receive`] had nothing to give.
+    pub fn awaited_bytes(&self) -> usize {
+        match (&self.big, self.framing) {
+            (Some(Big::Kept(header, _)), _) => header.length as usize,
+            (None, Framing::Envelopes) if self.skip == 0 => match Header::read(&self.buffer, self.side, BODY_BYTES_MAX)
+            {
+                Ok(Some(header)) if header.length <= self.body_bytes_max => header.length as usize,
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
+
     /// The next envelope; `None` until more bytes arrive. After an error there is nothing but the same error.
     pub fn receive(&mut self) -> Result<Option<Received>, FramingError> {
         if let Some(error) = &self.failed {

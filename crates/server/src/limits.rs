@@ -50,6 +50,19 @@ pub const CQL_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const CQL_REQUEST_BYTES_MAX: u32 = quorate_cql_wire::limits::REQUEST_BODY_BYTES_MAX;
 /// Bytes read from a CQL connection at once, at least.
 pub const CQL_READ_BYTES: usize = 16 * 1024;
+/// Connections of one client address at once on one worker; further ones are closed.
+pub const CQL_CLIENT_CONNECTIONS_MAX: usize = 2_048;
+/// Bytes that the requests in flight and the answers not taken of all CQL clients may hold, over all workers. A client that
+/// would go beyond its half of a worker's part is read no further until there is room.
+pub const CQL_CLIENTS_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// A worker's part of [`CQL_CLIENTS_BYTES_MAX`] is at least so much: two requests of the greatest length.
+pub const CQL_CLIENTS_BYTES_MIN: usize = 2 * CQL_REQUEST_BYTES_MAX as usize;
+/// A request of more bytes asks for room before it is taken in.
+pub const CQL_SMALL_REQUEST_BYTES: usize = CQL_READ_BYTES;
+/// Time for a request to arrive whole once its first bytes have, and for a client to take the first byte of an answer that waits.
+pub const CQL_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause before a CQL connection that found no room looks again.
+pub const CQL_ROOM_INTERVAL: Duration = Duration::from_millis(10);
 /// Time for a CQL connection to start.
 pub const CQL_START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Statements whose columns are remembered for clients of protocol v3 and v4.

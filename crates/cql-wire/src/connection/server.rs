@@ -14,9 +14,10 @@ use crate::version::ProtocolVersion;
 /// What a client sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromClient {
-    /// A request. It wants one response, in its version and on its stream.
+    /// A request. It wants one response, in its version and on its stream. Its values lie within a body of so many bytes,
+    /// decompressed.
     #[allow(missing_docs, reason = "the names say it")]
-    Request { version: ProtocolVersion, stream: i16, request: RequestMessage },
+    Request { version: ProtocolVersion, stream: i16, request: RequestMessage, body_bytes: usize },
     /// Something that cannot be taken, and the error to answer; the connection lives.
     #[allow(missing_docs, reason = "the names say it")]
     Refused { version: ProtocolVersion, stream: i16, error: ErrorMessage },
@@ -56,6 +57,11 @@ impl ServerConnection {
         self.decoder.held_bytes()
     }
 
+    /// Bytes of a request's body that has come in part; see [`Decoder::awaited_bytes`].
+    pub fn awaited_bytes(&self) -> usize {
+        self.decoder.awaited_bytes()
+    }
+
     /// The agreed version.
     pub fn version(&self) -> Option<ProtocolVersion> {
         match self.state {
@@ -77,7 +83,7 @@ impl ServerConnection {
             }
             Some(Received::Envelope(envelope)) => envelope,
         };
-        let (version, stream) = (envelope.version, envelope.stream);
+        let (version, stream, body_bytes) = (envelope.version, envelope.stream, envelope.body.len());
         let refused = |error: ErrorMessage| Ok(Some(FromClient::Refused { version, stream, error }));
         let request = match RequestMessage::read(&envelope) {
             Ok(request) => request,
@@ -91,7 +97,7 @@ impl ServerConnection {
                 Err(error) => return refused(error.to_message()),
             }
         }
-        Ok(Some(FromClient::Request { version, stream, request }))
+        Ok(Some(FromClient::Request { version, stream, request, body_bytes }))
     }
 
     /// Writes a response. `READY` and `AUTHENTICATE` to a `STARTUP` start the connection: what comes after them, either

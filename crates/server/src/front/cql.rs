@@ -3,6 +3,7 @@
 //! A connection is one task on the thread that accepted it. What has arrived is decoded and given to the thread's machine in
 //! place; the answers that one tick brings gather in the connection's buffer and go out with one write.
 
+mod budget;
 mod connection;
 mod events;
 mod handle;
@@ -10,7 +11,6 @@ mod metadata;
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use quorate_os::Clock;
@@ -18,9 +18,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::driver::Phase;
-use crate::limits::CQL_CONNECTIONS_MAX;
 use crate::shared::Shared;
 
+use budget::Budget;
 pub(crate) use connection::CqlItem;
 use events::Registry;
 pub(crate) use metadata::PreparedMetadata;
@@ -33,7 +33,7 @@ struct Thread {
     shared: Arc<Shared>,
     clock: Clock,
     registry: Registry,
-    connections: AtomicUsize,
+    budget: Arc<Budget>,
 }
 
 /// Serves drivers on the present thread. Dropping what it returns stops accepting.
@@ -43,7 +43,8 @@ pub(crate) fn serve(listener: StdListener, shared: &Arc<Shared>, clock: Clock) -
         shared: Arc::clone(shared),
         clock,
         registry: Registry::default(),
-        connections: AtomicUsize::new(0),
+        // Control has a mailbox, too.
+        budget: Arc::new(Budget::of_one_of(shared.mailboxes.len().saturating_sub(1))),
     });
     tokio::spawn(async move {
         tokio::select! {
@@ -66,28 +67,22 @@ async fn accept(listener: StdListener, thread: Arc<Thread>) {
         Err(error) => return thread.shared.stopping.fail(format!("cannot serve CQL: {error}")),
     };
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a CQL connection");
                 tokio::time::sleep(LOOK_INTERVAL).await;
                 continue;
             }
         };
-        if thread.connections.load(Ordering::Relaxed) >= CQL_CONNECTIONS_MAX {
+        let Some(share) = thread.budget.admit(address.ip()) else {
             thread.shared.metrics.overloaded.inc();
             continue;
-        }
+        };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot switch off Nagle's delay");
         }
-        thread.connections.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn({
-            let thread = Arc::clone(&thread);
-            async move {
-                connection::serve(stream, &thread).await;
-                thread.connections.fetch_sub(1, Ordering::Relaxed);
-            }
-        });
+        let thread = Arc::clone(&thread);
+        tokio::spawn(async move { connection::serve(stream, share, &thread).await });
     }
 }

@@ -12,9 +12,11 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::Thread;
-use super::handle::{self, Asked};
+use super::budget::Share;
+use super::handle::{self, Arrived, Asked};
 use crate::limits::{
-    CQL_ANSWER_BYTES_MAX, CQL_READ_BYTES, CQL_REQUEST_BYTES_MAX, CQL_REQUESTS_MAX, CQL_START_TIMEOUT, INPUTS_A_TURN,
+    CQL_ANSWER_BYTES_MAX, CQL_READ_BYTES, CQL_REQUEST_BYTES_MAX, CQL_REQUESTS_MAX, CQL_ROOM_INTERVAL,
+    CQL_SMALL_REQUEST_BYTES, CQL_STALL_TIMEOUT, CQL_START_TIMEOUT, INPUTS_A_TURN,
 };
 
 /// A connection, shared by its task and the requests that it has in flight.
@@ -35,13 +37,17 @@ pub(super) struct Inner {
     /// Requests in flight by their order; `None` for one whose number with the machine is not known yet.
     in_flight: BTreeMap<u64, Option<RequestId>>,
     next: u64,
+    /// The memory that its requests and answers hold.
+    share: Share,
     closed: bool,
 }
 
 impl Inner {
     /// Whether more may be asked.
     pub(super) fn has_room(&self) -> bool {
-        self.in_flight.len() < CQL_REQUESTS_MAX && self.wire.output_bytes() < CQL_ANSWER_BYTES_MAX
+        self.in_flight.len() < CQL_REQUESTS_MAX
+            && self.wire.output_bytes() < CQL_ANSWER_BYTES_MAX
+            && self.share.has_room()
     }
 
     /// The version of what is sent without having been asked for.
@@ -49,8 +55,9 @@ impl Inner {
         self.wire.version().unwrap_or(ProtocolVersion::V5)
     }
 
-    /// Begins a request; what it returns names it.
-    pub(super) fn begin(&mut self) -> u64 {
+    /// Begins a request whose body has so many bytes; what it returns names it.
+    pub(super) fn begin(&mut self, body_bytes: usize) -> u64 {
+        self.share.begin(body_bytes);
         self.next += 1;
         self.in_flight.insert(self.next, None);
         self.next
@@ -58,7 +65,7 @@ impl Inner {
 }
 
 impl Connection {
-    fn new() -> Self {
+    fn new(share: Share) -> Self {
         let inner = Inner {
             wire: ServerConnection::new(CQL_REQUEST_BYTES_MAX),
             keyspace: None,
@@ -66,6 +73,7 @@ impl Connection {
             throws_on_overload: false,
             in_flight: BTreeMap::new(),
             next: 0,
+            share,
             closed: false,
         };
         Self { inner: Mutex::new(inner), wake: Notify::new() }
@@ -120,6 +128,7 @@ impl CqlItem {
     pub(crate) fn answer(self, response: ClientResponse) {
         let mut inner = self.connection.inner();
         inner.in_flight.remove(&self.order);
+        inner.share.end(self.asked.body_bytes);
         if inner.closed {
             return;
         }
@@ -140,8 +149,8 @@ enum End {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(stream: TcpStream, thread: &Arc<Thread>) {
-    let connection = Arc::new(Connection::new());
+pub(super) async fn serve(stream: TcpStream, share: Share, thread: &Arc<Thread>) {
+    let connection = Arc::new(Connection::new(share));
     let registration = thread.registry.add(&connection);
     let end = run(&stream, thread, &connection).await;
     thread.registry.remove(registration);
@@ -151,34 +160,42 @@ pub(super) async fn serve(stream: TcpStream, thread: &Arc<Thread>) {
     }
 }
 
+/// What a connection waits for.
+struct Wants {
+    read: bool,
+    write: bool,
+    /// Room for a request, which others give back without a word.
+    room: bool,
+}
+
 async fn run(stream: &TcpStream, thread: &Arc<Thread>, connection: &Arc<Connection>) -> End {
     let started_by = tokio::time::Instant::now() + CQL_START_TIMEOUT;
     let mut hang_up = false;
+    let mut stall = Stall::default();
     loop {
-        let more = if hang_up { false } else { take_requests(thread, connection, &mut hang_up) };
-        match write(stream, connection) {
+        let more = if hang_up { false } else { take_requests(thread, connection, &mut stall, &mut hang_up) };
+        match write(stream, connection, &mut stall) {
             Err(error) => return End::Failed(error),
             Ok(true) if hang_up => return End::Closed,
             Ok(_) => {}
         }
         if more {
+            connection.inner().share.publish();
             // A client that sends without a pause must not starve the others.
             tokio::task::yield_now().await;
             continue;
         }
-        let (wants_write, wants_read, started) = {
-            let inner = connection.inner();
-            (inner.wire.output_bytes() > 0, !hang_up && inner.has_room(), inner.wire.version().is_some())
-        };
+        let (wants, started) = wants(connection, hang_up, &mut stall);
+        let deadline = if started { stall.deadline() } else { Some(started_by) };
         tokio::select! {
             biased;
             () = connection.wake.notified() => {}
-            ready = stream.writable(), if wants_write => {
+            ready = stream.writable(), if wants.write => {
                 if let Err(error) = ready {
                     return End::Failed(error);
                 }
             }
-            ready = stream.readable(), if wants_read => {
+            ready = stream.readable(), if wants.read => {
                 if let Err(error) = ready {
                     return End::Failed(error);
                 }
@@ -188,8 +205,70 @@ async fn run(stream: &TcpStream, thread: &Arc<Thread>, connection: &Arc<Connecti
                     Err(error) => return End::Failed(error),
                 }
             }
-            () = tokio::time::sleep_until(started_by), if !started => return End::Closed,
+            () = tokio::time::sleep(CQL_ROOM_INTERVAL), if wants.room => {}
+            () = tokio::time::sleep_until(deadline.unwrap_or(started_by)), if deadline.is_some() => {
+                tracing::debug!(started, "a CQL client neither goes on nor goes away");
+                return End::Closed;
+            }
         }
+    }
+}
+
+/// What to wait for, and whether the connection has started. A request that has come in part asks for its memory here.
+fn wants(connection: &Connection, hang_up: bool, stall: &mut Stall) -> (Wants, bool) {
+    let mut inner = connection.inner();
+    let queued = inner.wire.output_bytes();
+    inner.share.queue(queued);
+    let held = inner.wire.held_bytes();
+    let awaited = if held == 0 { 0 } else { inner.wire.awaited_bytes() };
+    let granted = awaited <= CQL_SMALL_REQUEST_BYTES || inner.share.reserve(awaited);
+    if awaited == 0 {
+        inner.share.unreserve();
+    }
+    inner.share.publish();
+    let own_room = inner.in_flight.len() < CQL_REQUESTS_MAX && queued < CQL_ANSWER_BYTES_MAX;
+    // Who has not started yet asks for nothing but that.
+    let started = inner.wire.version().is_some();
+    let room = granted && (!started || inner.share.has_room());
+    let read = !hang_up && own_room && room;
+    stall.reading(read && held > 0);
+    (Wants { read, write: queued > 0, room: own_room && !room }, started)
+}
+
+/// Since when a client neither finishes its request nor takes its answers.
+#[derive(Default)]
+struct Stall {
+    reading: Option<tokio::time::Instant>,
+    writing: Option<tokio::time::Instant>,
+}
+
+impl Stall {
+    /// The connection waits for the rest of a request, or not.
+    fn reading(&mut self, waits: bool) {
+        self.reading = waits.then(|| self.reading.unwrap_or_else(tokio::time::Instant::now));
+    }
+
+    /// A request came whole.
+    fn arrived(&mut self) {
+        self.reading = None;
+    }
+
+    /// The client has taken some bytes, and more are left or not.
+    fn wrote(&mut self, some: bool, left: bool) {
+        if some || !left {
+            self.writing = None;
+        }
+        if left {
+            self.writing.get_or_insert_with(tokio::time::Instant::now);
+        }
+    }
+
+    fn deadline(&self) -> Option<tokio::time::Instant> {
+        let since = match (self.reading, self.writing) {
+            (Some(reading), Some(writing)) => Some(reading.min(writing)),
+            (reading, writing) => reading.or(writing),
+        };
+        since.map(|since| since + CQL_STALL_TIMEOUT)
     }
 }
 
@@ -207,24 +286,26 @@ fn read(stream: &TcpStream, connection: &Connection) -> std::io::Result<bool> {
 }
 
 /// Gives the socket what it takes; true if nothing is left.
-fn write(stream: &TcpStream, connection: &Connection) -> std::io::Result<bool> {
+fn write(stream: &TcpStream, connection: &Connection, stall: &mut Stall) -> std::io::Result<bool> {
     let mut inner = connection.inner();
     let output = inner.wire.output();
+    let before = output.len();
     while !output.is_empty() {
         match stream.try_write(output) {
             Ok(count) => output.advance(count),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         }
     }
-    Ok(true)
+    stall.wrote(output.len() < before, !output.is_empty());
+    Ok(output.is_empty())
 }
 
 /// Begins what has arrived, as far as there is room; true if there may be more.
-fn take_requests(thread: &Arc<Thread>, connection: &Arc<Connection>, hang_up: &mut bool) -> bool {
+fn take_requests(thread: &Arc<Thread>, connection: &Arc<Connection>, stall: &mut Stall, hang_up: &mut bool) -> bool {
     for _ in 0..INPUTS_A_TURN {
         let mut inner = connection.inner();
-        if !inner.has_room() && !inner.throws_on_overload {
+        if inner.wire.version().is_some() && !inner.has_room() && !inner.throws_on_overload {
             return false;
         }
         match inner.wire.receive() {
@@ -232,9 +313,10 @@ fn take_requests(thread: &Arc<Thread>, connection: &Arc<Connection>, hang_up: &m
             Ok(Some(FromClient::Refused { version, stream, error })) => {
                 inner.wire.respond(version, stream, &error.into());
             }
-            Ok(Some(FromClient::Request { version, stream, request })) => {
+            Ok(Some(FromClient::Request { version, stream, request, body_bytes })) => {
                 drop(inner);
-                handle::request(thread, connection, version, stream, request);
+                stall.arrived();
+                handle::request(thread, connection, Arrived { version, stream, body_bytes }, request);
             }
             Err(error) => {
                 tracing::debug!(%error, "a CQL client does not speak the protocol");

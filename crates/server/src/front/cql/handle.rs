@@ -23,22 +23,27 @@ use crate::shared::Shared;
 /// Said where a request was to be traced.
 const NO_TRACES: &str = "Tracing through CQL is not supported yet: the request was executed without";
 
+/// How a request arrived.
+#[derive(Clone, Copy)]
+pub(super) struct Arrived {
+    pub(super) version: ProtocolVersion,
+    pub(super) stream: i16,
+    /// Bytes that its values keep.
+    pub(super) body_bytes: usize,
+}
+
 /// What is needed to answer a request.
 pub(super) struct Asked {
     pub(super) version: ProtocolVersion,
     pub(super) stream: i16,
+    pub(super) body_bytes: usize,
     known: KnownMetadata,
     shared: Arc<Shared>,
 }
 
 /// Begins a request, or answers it at once.
-pub(super) fn request(
-    thread: &Arc<Thread>,
-    connection: &Arc<Connection>,
-    version: ProtocolVersion,
-    stream: i16,
-    message: RequestMessage,
-) {
+pub(super) fn request(thread: &Arc<Thread>, connection: &Arc<Connection>, arrived: Arrived, message: RequestMessage) {
+    let Arrived { version, stream, body_bytes } = arrived;
     let RequestMessage { tracing, custom_payload: _, body } = message;
     let mut inner = connection.inner();
     let started = inner.wire.version().is_some();
@@ -69,7 +74,7 @@ pub(super) fn request(
             execute_request(execute, tracing, keyspace).map_err(ResponseMessage::from)
         }
     };
-    let asked = Asked { version, stream, known, shared: Arc::clone(&thread.shared) };
+    let asked = Asked { version, stream, body_bytes, known, shared: Arc::clone(&thread.shared) };
     match begun {
         Ok(_) if !inner.has_room() => {
             thread.shared.metrics.overloaded.inc();
@@ -77,7 +82,7 @@ pub(super) fn request(
             inner.wire.respond(version, stream, &ErrorMessage { message, kind: ErrorKind::Overloaded }.into());
         }
         Ok(request) => {
-            let order = inner.begin();
+            let order = inner.begin(body_bytes);
             drop(inner);
             execute(thread, connection, order, request, asked);
         }
