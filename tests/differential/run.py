@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
 """Asks two CQL servers the same statements and shows where their answers differ.
 
-    run.py ADDRESS_A ADDRESS_B [FILE...]     both servers' answers, compared with each other
-    run.py --record ADDRESS FILE...          rewrites the answers in the files with this server's
+    run.py A B [FILE...]                     the kept statements, and what their files say of differences
+    run.py --generated N [--seed S] A B      N statements that a seed makes (generate.py), over types, restrictions and functions
+    run.py --record A FILE...                rewrites the answers in the files with this server's
 
-An address is HOST or HOST:PORT. The statements are in crates/cql/tests/answers/*.txt: `> ` begins one, `~ ` one whose
-values differ from run to run, and the lines after it are the answer: `ok`, `Kind: message`, or columns and rows. `ours: `
-lines say where Quorate differs on purpose. Each file begins by making its own keyspace `k`, which is dropped before.
+A is the server to be like (Cassandra), B the one to judge (Quorate); an address is HOST or HOST:PORT. The kept statements
+are in crates/cql/tests/answers/*.txt and in cassandra_answers.txt beside them: `> ` begins one, `~ ` one whose values
+differ from run to run, and the lines after it are the answer: `ok`, `Kind: message`, or columns and rows. `ours: ` lines
+say where Quorate differs on purpose; differences.txt here says it for kinds of statements. Each file of answers/ begins by
+making its own keyspace `k`, which is dropped before; the statements of cassandra_answers.txt each start from the same tables.
+
+Prints every difference that is listed nowhere, and the counts; ends with status 1 if there is one.
 Needs the Apache Python driver (pip install cassandra-driver).
 """
 
+import argparse
 import pathlib
 import re
 import sys
@@ -18,6 +24,8 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.policies import WhiteListRoundRobinPolicy
 from cassandra.protocol import ProtocolHandler, ResultMessage, read_int
 from cassandra.query import SimpleStatement, tuple_factory
+
+import generate
 
 KINDS = {
     0x0000: "Server",
@@ -30,7 +38,15 @@ KINDS = {
     0x2400: "AlreadyExists",
 }
 WHOLE_NUMBERS = ("int", "bigint", "smallint", "tinyint", "varint", "counter")
-DATA = pathlib.Path(__file__).resolve().parents[2] / "crates/cql/tests/answers"
+HERE = pathlib.Path(__file__).resolve().parent
+CASES = HERE.parents[1] / "crates/cql/tests"
+# The tables that each statement of cassandra_answers.txt finds.
+TABLES = [
+    "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+    "CREATE TABLE k.t (a int, b int, c int, d text, v int, l list<int>, m map<text, int>, z set<text>, s int static,"
+    " fl frozen<list<int>>, PRIMARY KEY ((a), b, c)) WITH CLUSTERING ORDER BY (b DESC, c ASC)",
+    "CREATE TABLE k.p (a int, b int, v text, PRIMARY KEY ((a, b)))",
+]
 
 
 class RawResult(ResultMessage):
@@ -51,11 +67,12 @@ class RawHandler(ProtocolHandler):
 
 def connect(address):
     host, _, port = address.partition(":")
-    port = int(port or 9042)
     profile = ExecutionProfile(
         load_balancing_policy=WhiteListRoundRobinPolicy([host]), row_factory=tuple_factory, request_timeout=60
     )
-    cluster = Cluster([host], port=port, execution_profiles={EXEC_PROFILE_DEFAULT: profile})
+    cluster = Cluster(
+        [host], port=int(port or 9042), execution_profiles={EXEC_PROFILE_DEFAULT: profile}, schema_metadata_enabled=False
+    )
     session = cluster.connect()
     session.client_protocol_handler = RawHandler
     return session
@@ -76,72 +93,171 @@ def show_value(value, cql_type):
 def show_rows(result, unstable):
     types = [column.cql_parameterized_type().replace("varchar", "text") for column in result.column_types]
     lines = ["| " + " | ".join(f"{name} {kind}" for name, kind in zip(result.column_names, types))]
-    for row in result.current_rows:
-        shown = ["*" if unstable else show_value(value, kind) for value, kind in zip(row, types)]
-        lines.append("= " + " | ".join(shown))
-    return lines
+    while True:
+        for row in result.current_rows:
+            shown = ["*" if unstable else show_value(value, kind) for value, kind in zip(row, types)]
+            lines.append("= " + " | ".join(shown))
+        if not result.has_more_pages:
+            return lines
+        lines.append("-- next page")
+        result.fetch_next_page()
 
 
-def ask(session, text, unstable=False):
+def show_error(error):
+    found = re.search(r'Error from server: code=([0-9a-f]{4}) \[[^]]*\] message="(.*)"', str(error), re.S)
+    if found:
+        kind = KINDS.get(int(found.group(1), 16), found.group(1))
+        return [f"{kind}: {found.group(2)}".replace("\n", "\\n")]
+    if type(error).__name__ == "AlreadyExists":
+        return ["AlreadyExists: "]
+    if type(error).__name__ == "FunctionFailure":
+        where = f"{error.keyspace}.{error.function}({', '.join(error.arg_types)})"
+        return [f"FunctionFailure: {where}".replace("\n", "\\n")]
+    code = getattr(error, "code", None)
+    return [f"{type(error).__name__}: {error}".replace("\n", "\\n") + (f" ({code})" if code else "")]
+
+
+def ask(session, text, unstable=False, page_size=None):
+    """The answer as lines: `warning: ` ones first."""
+    future = session.execute_async(SimpleStatement(text, fetch_size=page_size))
     try:
-        result = session.execute(SimpleStatement(text, fetch_size=None))
+        result = future.result()
+        answer = ["ok"] if result.column_names is None else show_rows(result, unstable)
     except Exception as error:
-        found = re.search(r'Error from server: code=([0-9a-f]{4}) \[[^]]*\] message="(.*)"', str(error), re.S)
-        if found:
-            kind = KINDS.get(int(found.group(1), 16), found.group(1))
-            return [f"{kind}: {found.group(2)}".replace("\n", "\\n")]
-        if type(error).__name__ == "AlreadyExists":
-            return ["AlreadyExists: "]
-        code = getattr(error, "code", None)
-        return [f"{type(error).__name__}: {error}".replace("\n", "\\n") + (f" ({code})" if code else "")]
-    if result.column_names is None:
-        return ["ok"]
-    return show_rows(result, unstable)
+        answer = show_error(error)
+    return [f"warning: {warning}" for warning in future.warnings or []] + answer
 
 
 def statements(path):
+    """(text, whether its values are unstable, the lines `ours: `) of each statement of a file."""
+    found = []
     for line in path.read_text().splitlines():
         if line[:2] in ("> ", "~ "):
-            yield line[2:], line[0] == "~"
+            found.append((line[2:].replace("\\n", "\n"), line[0] == "~", []))
+        elif line.startswith("ours: ") and found:
+            found[-1][2].append(line[6:])
+    return found
 
 
-def compare(one, other, paths):
-    count = differ = 0
-    for path in paths:
-        for session in (one, other):
-            ask(session, "DROP KEYSPACE IF EXISTS k")
-        for text, unstable in statements(path):
-            answers = [ask(session, text, unstable) for session in (one, other)]
-            count += 1
-            if answers[0] != answers[1]:
-                differ += 1
-                print(f"> {text}")
-                for mark, answer in zip("AB", answers):
-                    print("".join(f"{mark}: {line}\n" for line in answer), end="")
-    print(f"{count} statements, {count - differ} with the same answer, {differ} with different ones")
-    return differ
+def normal(line):
+    """Without what differs everywhere: the order of functions' signatures, and the place of the end, which Cassandra lacks."""
+    line = re.sub(r"^(Syntax: line )-?\d+:-?\d+ (.* input '<EOF>'.*)$", r"\1<end> \2", line)
+    line = re.sub(r" \(known type signatures: .*\)$", "", line)
+    return re.sub(r"(can be matched by following signatures: ).*(\): use type casts)", r"\1…\2", line)
+
+
+class Tally:
+    """Counts, and shows what is listed nowhere."""
+
+    def __init__(self):
+        self.equal = self.unlisted = 0
+        self.listed = {}
+        self.rules = []
+        reason = ""
+        for line in (HERE / "differences.txt").read_text().splitlines():
+            if line.startswith("# ") or not line.strip():
+                continue
+            if not line.startswith("  "):
+                reason = line.strip()
+                self.rules.append((reason, {}))
+                continue
+            key, _, pattern = line.strip().partition(" ")
+            self.rules[-1][1][key] = re.compile(pattern)
+
+    def reason(self, text, one, other):
+        """The listed reason why two answers differ, if there is one."""
+        shown = {"statement": text, "a": "\n".join(one), "b": "\n".join(other)}
+        for reason, patterns in self.rules:
+            if all(pattern.search(shown[key]) for key, pattern in patterns.items()):
+                return reason
+        return None
+
+    def take(self, text, one, other, ours=()):
+        one, other = [normal(line) for line in one], [normal(line) for line in other]
+        if one == other:
+            self.equal += 1
+            return
+        plain = [line for line in other if not line.startswith("warning: ")]
+        reason = "kept with the statement" if plain == [normal(line) for line in ours] else self.reason(text, one, other)
+        if reason:
+            self.listed[reason] = self.listed.get(reason, 0) + 1
+            return
+        self.unlisted += 1
+        print(f"> {text}")
+        for mark, answer in zip("AB", (one, other)):
+            print("".join(f"{mark}: {line}\n" for line in answer), end="")
+
+    def finish(self):
+        for reason, count in sorted(self.listed.items()):
+            print(f"{count:6} listed: {reason}")
+        listed = sum(self.listed.values())
+        total = self.equal + listed + self.unlisted
+        print(f"{total} statements: {self.equal} equal, {listed} listed differences, {self.unlisted} unlisted")
+        return 1 if self.unlisted else 0
+
+
+def compare_file(sessions, path, tally):
+    for session in sessions:
+        ask(session, "DROP KEYSPACE IF EXISTS k")
+    for text, unstable, ours in statements(path):
+        tally.take(text, *(ask(session, text, unstable) for session in sessions), ours)
+
+
+def compare_errors(sessions, path, tally):
+    """Each statement from the same tables: they are made again after one that did something."""
+    fresh = False
+    for text, _, ours in statements(path):
+        if not fresh:
+            for session in sessions:
+                for name in ("k", "k2", "foo"):
+                    ask(session, f"DROP KEYSPACE IF EXISTS {name}")
+                for table in TABLES:
+                    ask(session, table)
+        answers = [ask(session, text, page_size=5000) for session in sessions]
+        answers = [[line if line[:2] != "= " else "ok" for line in answer] for answer in answers]
+        fresh = all(re.match(r"[A-Z]\w+: ", answer[-1]) for answer in answers) or text.upper().startswith("SELECT")
+        tally.take(text, *answers, ours)
+
+
+def compare_generated(sessions, count, seed, tally):
+    for text, page_size in generate.statements(count, seed):
+        tally.take(text, *(ask(session, text, page_size=page_size) for session in sessions))
 
 
 def record(session, paths):
     for path in paths:
         ask(session, "DROP KEYSPACE IF EXISTS k")
         lines = []
-        for text, unstable in list(statements(path)):
-            lines.append(("~ " if unstable else "> ") + text)
-            lines.extend(ask(session, text, unstable))
+        for text, unstable, _ in statements(path):
+            lines.append(("~ " if unstable else "> ") + text.replace("\n", "\\n"))
+            lines.extend(line for line in ask(session, text, unstable) if not line.startswith("warning: "))
         path.write_text("\n".join(lines) + "\n")
 
 
-def main(arguments):
-    if len(arguments) >= 3 and arguments[0] == "--record":
-        record(connect(arguments[1]), [pathlib.Path(path) for path in arguments[2:]])
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--generated", type=int, metavar="N")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("addresses", nargs="+", metavar="ADDRESS [FILE]")
+    arguments = parser.parse_args()
+    first, *rest = arguments.addresses
+    if arguments.record:
+        record(connect(first), [pathlib.Path(path) for path in rest])
         return 0
-    if len(arguments) < 2:
-        print(__doc__)
-        return 2
-    paths = [pathlib.Path(path) for path in arguments[2:]] or sorted(DATA.glob("*.txt"))
-    return 1 if compare(connect(arguments[0]), connect(arguments[1]), paths) else 0
+    if not rest:
+        parser.error("two addresses are wanted")
+    sessions = (connect(first), connect(rest[0]))
+    tally = Tally()
+    if arguments.generated:
+        compare_generated(sessions, arguments.generated, arguments.seed, tally)
+        return tally.finish()
+    paths = [pathlib.Path(path) for path in rest[1:]]
+    for path in paths or [*sorted((CASES / "answers").glob("*.txt")), CASES / "cassandra_answers.txt"]:
+        compare = compare_errors if path.name == "cassandra_answers.txt" else compare_file
+        compare(sessions, path, tally)
+    return tally.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -231,6 +231,11 @@ pub fn error_message(error: &RequestError, address_of: &dyn Fn(NodeId) -> Option
                 write_type: WriteKind::Known(*write_type),
             }
         }
+        RequestError::FunctionFailure { keyspace, function, argument_types, .. } => ErrorKind::FunctionFailure {
+            keyspace: keyspace.clone(),
+            function: function.clone(),
+            argument_types: argument_types.clone(),
+        },
         RequestError::Syntax { .. } => ErrorKind::Syntax,
         RequestError::Unauthorized(_) => ErrorKind::Unauthorized,
         RequestError::Invalid { .. } => ErrorKind::Invalid,

@@ -17,6 +17,8 @@ pub struct BindContext<'a> {
     pub random: &'a mut dyn FnMut() -> u64,
     /// The page size, if the answer is to be paged.
     pub page_size: Option<u32>,
+    /// What was read for an [`Operation::ReadFirst`](crate::Operation::ReadFirst).
+    pub prior: Option<&'a crate::Prior>,
 }
 
 /// Evaluates typed values for one execution.

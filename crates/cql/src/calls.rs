@@ -427,10 +427,10 @@ impl Call {
             }
             Native::Floor => moments::floor(&self.returns, &decoded()?),
             Native::Operation(operator) => match decoded()?.as_slice() {
-                [left, right] => arithmetic::operate(operator, &self.returns, left, right).map_err(|problem| {
-                    let (left, right) = (own, self.arguments.get(1).unwrap_or(own));
-                    format!("the operation '{left} {operator} {right}' failed: {problem}")
-                }),
+                [left, right] => {
+                    let result = arithmetic::operate(operator, &self.returns, left, right);
+                    Ok(result.map_err(|problem| self.operation_failure(operator, &problem))?)
+                }
                 _ => Ok(Value::Null),
             },
             Native::Likeness(likeness) => match decoded()?.as_slice() {
@@ -442,6 +442,17 @@ impl Call {
         match result.map_err(RequestError::invalid)? {
             Value::Null => Ok(None),
             value => codec::encode(&self.returns, &value).map(Some).map_err(RequestError::invalid),
+        }
+    }
+
+    fn operation_failure(&self, operator: impl std::fmt::Display, problem: &str) -> RequestError {
+        let argument_types: Vec<String> = self.arguments.iter().map(ToString::to_string).collect();
+        let message = format!("the operation '{}' failed: {problem}", argument_types.join(&format!(" {operator} ")));
+        RequestError::FunctionFailure {
+            keyspace: "system".to_owned(),
+            function: operator.to_string(),
+            argument_types,
+            message,
         }
     }
 

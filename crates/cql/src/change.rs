@@ -1,6 +1,6 @@
 //! Changes of single columns: cells, elements, whole collections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use quorate_model::request::RequestError;
@@ -35,6 +35,11 @@ enum ChangeKind {
     SetElement(Expr, Expr),
     /// A set's element or a map's entry.
     DeleteElement(Expr),
+    /// A list's element at an index.
+    SetAt(Expr, Expr),
+    DeleteAt(Expr),
+    /// All elements of a list that are equal to one of these.
+    RemoveValues(Expr),
     /// A user type's field: its position and value; none deletes it.
     Field(u16, CqlType, Option<Expr>),
     Delete,
@@ -76,9 +81,8 @@ pub(crate) fn changes_of_update(
         let found = column(table, &assignment.column)?;
         refuse_key(found, &assignment.column, |name| format!("PRIMARY KEY part {name} found in SET part"))?;
         let change = change_of(assignment, found, parameters)?;
-        let by_element =
-            |change: &ColumnChange| matches!(change.kind, ChangeKind::SetElement(..) | ChangeKind::Field(..));
-        if changes.iter().any(|known| known.column == found.id && !(by_element(known) && by_element(&change))) {
+        let sets_all = |change: &ColumnChange| matches!(change.kind, ChangeKind::Set(_));
+        if changes.iter().any(|known| known.column == found.id && (sets_all(known) || sets_all(&change))) {
             return Err(RequestError::Syntax {
                 message: format!("Multiple incompatible setting of column {}", found.name),
                 place: Some(assignment.column.place),
@@ -137,12 +141,12 @@ fn change_of(
         (Change::Prepend(_), _) => {
             return Err(invalid(format!("Invalid operation ({}) for non list column {name}", shown()), place));
         }
-        (Change::Remove(_) | Change::Element(..), CqlType::List(..)) => {
-            let message = format!(
-                "Invalid operation ({}): changing or removing elements of a list needs a read before the write and is not supported yet",
-                shown()
-            );
-            return Err(invalid(message, place));
+        (Change::Remove(term), CqlType::List(..)) => ChangeKind::RemoveValues(typed(term, &whole, parameters)?),
+        (Change::Element(index, value), CqlType::List(element, _)) => {
+            let index = list_index(name, index, parameters)?;
+            let value_name = format!("value({name})");
+            let value = typed(value, &Receiver { name: &value_name, cql_type: element }, parameters)?;
+            ChangeKind::SetAt(index, value)
         }
         (Change::Remove(term), CqlType::Map(key, ..)) => {
             let keys = CqlType::Set(key.clone(), true);
@@ -159,6 +163,11 @@ fn change_of(
         _ => return Err(invalid(format!("Invalid operation ({}) for set column {name}", shown()), place)),
     };
     Ok(ColumnChange::new(column, kind))
+}
+
+fn list_index(name: &str, index: &Term, parameters: &mut Parameters) -> Result<Expr, RequestError> {
+    let receiver = format!("idx({name})");
+    typed(index, &Receiver { name: &receiver, cql_type: &CqlType::Int }, parameters)
 }
 
 fn refuse_set_for_map(term: &Term, cql_type: &CqlType) -> Result<(), RequestError> {
@@ -226,12 +235,7 @@ fn delete_element(
     let (receiver, cql_type) = match &column.cql_type {
         CqlType::Map(key, _, false) => (format!("key({name})"), key),
         CqlType::Set(element, false) => (format!("value({name})"), element),
-        CqlType::List(_, false) => {
-            return Err(invalid(
-                "Deleting an element of a list needs a read before the write and is not supported yet",
-                name.place,
-            ));
-        }
+        CqlType::List(_, false) => return Ok(ChangeKind::DeleteAt(list_index(&column.name, key, parameters)?)),
         other => {
             let kind = if other.is_collection() { "frozen collection" } else { "non collection" };
             return Err(invalid(format!("Invalid deletion operation for {kind} column {name}"), name.place));
@@ -256,12 +260,18 @@ impl ColumnChange {
         Self::new(column, ChangeKind::Set(value))
     }
 
-    /// Puts the change into a row.
+    /// Whether it depends on the row as it is.
+    pub(crate) fn needs_read(&self) -> bool {
+        matches!(self.kind, ChangeKind::SetAt(..) | ChangeKind::DeleteAt(_) | ChangeKind::RemoveValues(_))
+    }
+
+    /// Puts the change into a row. `prior` is the row as it was read, for changes that need it.
     pub(crate) fn apply(
         &self,
         row: &mut Row,
         stamp: &Stamp,
         evaluator: &mut Evaluator<'_>,
+        prior: Option<&Row>,
     ) -> Result<(), RequestError> {
         match &self.kind {
             ChangeKind::Set(value) => self.apply_set(value.eval(evaluator)?, row, stamp, evaluator),
@@ -299,6 +309,11 @@ impl ColumnChange {
                 self.complex(row, None, BTreeMap::from([(path, cell)]));
                 Ok(())
             }
+            ChangeKind::SetAt(..) | ChangeKind::DeleteAt(_) | ChangeKind::RemoveValues(_) => {
+                let cells = self.list_edits(stamp, evaluator, prior)?;
+                self.complex(row, None, cells);
+                Ok(())
+            }
             ChangeKind::DeleteElement(key) => {
                 let path = self.path_of(key, evaluator)?;
                 self.complex(row, None, BTreeMap::from([(path, stamp.tombstone())]));
@@ -319,6 +334,61 @@ impl ColumnChange {
             }
             ChangeKind::Delete => self.apply_set(Bound::Null, row, stamp, evaluator),
         }
+    }
+
+    /// The cells that an edit of a list changes, found in the list as it was read.
+    fn list_edits(
+        &self,
+        stamp: &Stamp,
+        evaluator: &mut Evaluator<'_>,
+        prior: Option<&Row>,
+    ) -> Result<BTreeMap<Bytes, Cell>, RequestError> {
+        let known: Vec<(&Bytes, &Bytes)> = match prior.and_then(|row| row.column(self.column)) {
+            Some(ColumnData::Complex { cells, .. }) => {
+                cells.iter().filter_map(|(path, cell)| Some((path, cell.value_at(stamp.now)?))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let (index, cell, verb) = match &self.kind {
+            ChangeKind::SetAt(index, value) => {
+                let (index, value) = (index.eval(evaluator)?, value.eval(evaluator)?);
+                let cell = match value {
+                    Bound::Value(bytes) => Some(stamp.cell(bytes)),
+                    Bound::Null => Some(stamp.tombstone()),
+                    Bound::Unset => None,
+                };
+                (index, cell, "set an element on")
+            }
+            ChangeKind::DeleteAt(index) => match index.eval(evaluator)? {
+                Bound::Unset => return Ok(BTreeMap::new()),
+                index => (index, Some(stamp.tombstone()), "delete an element from"),
+            },
+            ChangeKind::RemoveValues(values) => {
+                let Bound::Value(bytes) = values.eval(evaluator)? else { return Ok(BTreeMap::new()) };
+                let unwanted: BTreeSet<Bytes> = codec::split(&self.cql_type, &bytes)
+                    .map_err(RequestError::invalid)?
+                    .into_iter()
+                    .flatten()
+                    .collect();
+                let found = known.iter().filter(|(_, value)| unwanted.contains(*value));
+                return Ok(found.map(|(path, _)| ((*path).clone(), stamp.tombstone())).collect());
+            }
+            _ => return Ok(BTreeMap::new()),
+        };
+        let index = match index {
+            Bound::Value(bytes) => <[u8; 4]>::try_from(bytes.as_ref()).map(i32::from_be_bytes),
+            Bound::Null => return Err(RequestError::invalid("Invalid null value for list index")),
+            Bound::Unset => return Err(RequestError::invalid("Invalid unset value for list index")),
+        };
+        let index = index.map_err(|_| RequestError::invalid("Invalid empty value for list index"))?;
+        if known.is_empty() {
+            return Err(RequestError::invalid(format!("Attempted to {verb} a list which is null")));
+        }
+        let Some((path, _)) = usize::try_from(index).ok().and_then(|place| known.get(place)) else {
+            let message = format!("List index {index} out of bound, list has size {}", known.len());
+            return Err(RequestError::invalid(message));
+        };
+        Ok(cell.into_iter().map(|cell| ((*path).clone(), cell)).collect())
     }
 
     fn apply_set(

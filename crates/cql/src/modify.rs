@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use quorate_model::request::{BatchKind, RequestError, ResultMetadata};
 use quorate_model::schema::{Column, ColumnKind, Schema, Table};
-use quorate_model::{CqlType, Deletion, Liveness, Mutation, Partition, RangeTombstone, Row, Timestamp, Ttl};
+use quorate_model::{
+    ClusteringKey, CqlType, DecoratedKey, Deletion, Liveness, Mutation, Partition, RangeTombstone, Row, Timestamp, Ttl,
+};
 
 use crate::ast::{Batch, Delete, Insert, Statement, Term, Update, Using};
 use crate::bind::Evaluator;
@@ -13,6 +15,7 @@ use crate::expr::{Bound, Expr, Parameters, Receiver, invalid, typed};
 use crate::keys;
 use crate::operation::{Operation, batch_operation};
 use crate::plan::{BindSettings, Plan, PlanKind, find_table, finish, key_markers, refuse_system};
+use crate::prior::{Prior, Wanted};
 use crate::restrictions::{Choice, Partitions, Step, StepKind, WhereOf, analyse, column};
 
 const CONDITIONS: &str = "Conditional statements (IF …) are not supported yet";
@@ -303,7 +306,8 @@ impl ModifyPlan {
     pub(crate) fn bind(
         &self,
         evaluator: &mut Evaluator<'_>,
-        settings: &BindSettings,
+        settings: &BindSettings<'_>,
+        wanted: &mut Wanted,
     ) -> Result<Vec<Mutation>, RequestError> {
         let timestamp = bound_timestamp(self.timestamp.as_ref(), evaluator)?.unwrap_or(settings.timestamp);
         let ttl = match self.ttl.as_ref().map(|ttl| ttl.eval(evaluator)).transpose()? {
@@ -313,16 +317,39 @@ impl ModifyPlan {
         let stamp = Stamp { timestamp, now: settings.now, ttl: (ttl > 0).then_some(Ttl(ttl)) };
         let named: Vec<(&Column, &Choice)> = self.table.partition_key().zip(&self.partitions).collect();
         let partitions = keys::partition_keys(&named, settings.partitioner, evaluator)?;
-        let update = self.update(&stamp, evaluator)?;
-        let mutation = |key| Mutation { table: self.table.id, key, update: update.clone() };
-        Ok(partitions.into_iter().map(mutation).collect())
+        if !self.changes.iter().any(ColumnChange::needs_read) {
+            let update = self.update(&stamp, evaluator, None)?;
+            let mutation = |key| Mutation { table: self.table.id, key, update: update.clone() };
+            return Ok(partitions.into_iter().map(mutation).collect());
+        }
+        let Some(prior) = settings.prior else {
+            for key in partitions {
+                wanted.add(self.table.id, key, keys::clustering_keys(&self.clustering, evaluator)?);
+            }
+            return Ok(Vec::new());
+        };
+        let mut mutations = Vec::with_capacity(partitions.len());
+        for key in partitions {
+            let update = self.update(&stamp, evaluator, Some((prior, &key)))?;
+            mutations.push(Mutation { table: self.table.id, key, update });
+        }
+        Ok(mutations)
     }
 
-    /// The change, the same for each partition.
-    fn update(&self, stamp: &Stamp, evaluator: &mut Evaluator<'_>) -> Result<Partition, RequestError> {
+    /// The change, the same for each partition unless it depends on what was read there.
+    fn update(
+        &self,
+        stamp: &Stamp,
+        evaluator: &mut Evaluator<'_>,
+        prior: Option<(&Prior, &DecoratedKey)>,
+    ) -> Result<Partition, RequestError> {
+        let prior_row = |clustering: Option<&ClusteringKey>| -> Option<&Row> {
+            let (prior, key) = prior?;
+            prior.row(self.table.id, key, clustering)
+        };
         let mut update = Partition::default();
         for change in self.changes.iter().filter(|change| change.is_static) {
-            change.apply(&mut update.static_row, stamp, evaluator)?;
+            change.apply(&mut update.static_row, stamp, evaluator, prior_row(None))?;
         }
         let deletion = Deletion { timestamp: stamp.timestamp, deleted_at: stamp.now };
         if self.verb == Verb::Delete && self.changes.is_empty() {
@@ -339,7 +366,7 @@ impl ModifyPlan {
                 row.liveness = Some(Liveness { timestamp: stamp.timestamp, expiry });
             }
             for change in self.changes.iter().filter(|change| !change.is_static) {
-                change.apply(&mut row, stamp, evaluator)?;
+                change.apply(&mut row, stamp, evaluator, prior_row(Some(&clustering)))?;
             }
             if !row.is_empty() {
                 update.rows.insert(clustering, row);
@@ -397,13 +424,16 @@ impl BatchPlan {
     pub(crate) fn bind(
         &self,
         evaluator: &mut Evaluator<'_>,
-        settings: &BindSettings,
+        settings: &BindSettings<'_>,
     ) -> Result<Operation, RequestError> {
         let timestamp = bound_timestamp(self.timestamp.as_ref(), evaluator)?.unwrap_or(settings.timestamp);
         let settings = BindSettings { timestamp, ..*settings };
-        let mut mutations = Vec::new();
+        let (mut mutations, mut wanted) = (Vec::new(), Wanted::default());
         for statement in &self.statements {
-            mutations.extend(statement.bind(evaluator, &settings)?);
+            mutations.extend(statement.bind(evaluator, &settings, &mut wanted)?);
+        }
+        if !wanted.is_empty() {
+            return Ok(Operation::ReadFirst(wanted.commands(settings.now)));
         }
         batch_operation(self.kind, mutations)
     }

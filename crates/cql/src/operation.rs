@@ -19,6 +19,9 @@ pub enum Operation {
     Mutations(Vec<Mutation>),
     /// Read, and build rows with a [`ResultBuilder`](crate::rows::ResultBuilder).
     Read(ReadOperation),
+    /// Read these first, add what they give to a [`Prior`](crate::Prior), and bind again with it, the same time and the same
+    /// timestamp: only then is it known which cells are to be written.
+    ReadFirst(Vec<ReadCommand>),
     /// Change the schema.
     Schema(SchemaStatement),
     /// Make the table empty.

@@ -12,6 +12,7 @@ use crate::describe::DescribeRequest;
 use crate::expr::{Parameters, invalid};
 use crate::modify::{BatchPlan, ModifyPlan};
 use crate::operation::Operation;
+use crate::prior::Wanted;
 use crate::schema_change::SchemaStatement;
 use crate::select::SelectPlan;
 
@@ -109,6 +110,7 @@ impl Plan {
             timestamp: context.timestamp,
             partitioner: context.partitioner,
             page_size: context.page_size,
+            prior: context.prior,
         };
         let mut evaluator = Evaluator::new(values, &self.parameters, context, *sequence)?;
         let operation = self.operation(&mut evaluator, &settings)?;
@@ -116,11 +118,15 @@ impl Plan {
         Ok(operation)
     }
 
-    fn operation(&self, evaluator: &mut Evaluator<'_>, settings: &BindSettings) -> Result<Operation, RequestError> {
+    fn operation(&self, evaluator: &mut Evaluator<'_>, settings: &BindSettings<'_>) -> Result<Operation, RequestError> {
         match &self.kind {
             PlanKind::Select(select) => select.bind(&self.result, evaluator, settings).map(Operation::Read),
             PlanKind::Modify(modify) => {
-                let mutations = modify.bind(evaluator, settings)?;
+                let mut wanted = Wanted::default();
+                let mutations = modify.bind(evaluator, settings, &mut wanted)?;
+                if !wanted.is_empty() {
+                    return Ok(Operation::ReadFirst(wanted.commands(settings.now)));
+                }
                 Ok(Operation::from_mutations(mutations))
             }
             PlanKind::Batch(batch) => batch.bind(evaluator, settings),
@@ -133,11 +139,13 @@ impl Plan {
 }
 
 /// What of a [`BindContext`] the plans need beside the evaluator.
-pub(crate) struct BindSettings {
+#[derive(Clone, Copy)]
+pub(crate) struct BindSettings<'a> {
     pub(crate) now: quorate_model::Seconds,
     pub(crate) timestamp: quorate_model::Timestamp,
     pub(crate) partitioner: fn(&[u8]) -> quorate_model::Token,
     pub(crate) page_size: Option<u32>,
+    pub(crate) prior: Option<&'a crate::Prior>,
 }
 
 /// The keyspace that a table's name means.

@@ -244,7 +244,7 @@ impl SelectPlan {
         self: &Arc<Self>,
         metadata: &Arc<ResultMetadata>,
         evaluator: &mut Evaluator<'_>,
-        settings: &BindSettings,
+        settings: &BindSettings<'_>,
     ) -> Result<ReadOperation, RequestError> {
         let filters = self
             .restrictions
@@ -297,7 +297,7 @@ impl SelectPlan {
         &self,
         operation: &ReadOperation,
         evaluator: &mut Evaluator<'_>,
-        settings: &BindSettings,
+        settings: &BindSettings<'_>,
     ) -> Result<Vec<ReadCommand>, RequestError> {
         let slices = if self.restrictions.clustering.is_empty() {
             vec![(Position::START, Position::END)]

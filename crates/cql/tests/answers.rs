@@ -10,6 +10,7 @@ fn kind(error: &RequestError) -> &'static str {
     match error {
         RequestError::Syntax { .. } => "Syntax",
         RequestError::Invalid { .. } => "Invalid",
+        RequestError::FunctionFailure { .. } => "FunctionFailure",
         RequestError::Unauthorized(_) => "Unauthorized",
         RequestError::Configuration(_) => "Configuration",
         RequestError::AlreadyExists { .. } => "AlreadyExists",

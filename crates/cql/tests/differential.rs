@@ -17,6 +17,7 @@ fn kind(error: &RequestError) -> &'static str {
     match error {
         RequestError::Syntax { .. } => "Syntax",
         RequestError::Invalid { .. } => "Invalid",
+        RequestError::FunctionFailure { .. } => "FunctionFailure",
         RequestError::Unauthorized(_) => "Unauthorized",
         RequestError::Configuration(_) => "Configuration",
         RequestError::AlreadyExists { .. } => "AlreadyExists",
@@ -151,6 +152,11 @@ fn check(name: &str) {
 #[test]
 fn user_types() {
     check("user_types");
+}
+
+#[test]
+fn list_edits() {
+    check("list_edits");
 }
 
 #[test]

@@ -391,6 +391,7 @@ fn batched_appends_stay_in_their_order() {
             partitioner: common::token,
             random: &mut random,
             page_size: None,
+            prior: None,
         };
         let bound = plan.bind_next(&Values::default(), &mut context, &mut sequence).unwrap();
         let quorate_cql::Operation::Mutations(mutations) = bound else { panic!("no mutation") };

@@ -325,6 +325,10 @@ pub enum RequestError {
         data_present: bool,
         failures: Vec<(NodeId, String)>,
     },
+    /// A function or an operation could not be computed for its values (`1 / 0`); nothing was done; 0x1400.
+    #[error("{message}")]
+    #[allow(missing_docs, reason = "the names say it")]
+    FunctionFailure { keyspace: String, function: String, argument_types: Vec<String>, message: String },
     /// Too many replicas failed; the write may or may not be there; 0x1500.
     #[error("Operation failed - received {received} of {required} acknowledgements and {} failures: {}", failures.len(), list(failures))]
     #[allow(missing_docs, reason = "the names say it")]
@@ -401,6 +405,7 @@ impl RequestError {
             Self::WriteTimeout { .. } => 0x1100,
             Self::ReadTimeout { .. } => 0x1200,
             Self::ReadFailure { .. } => 0x1300,
+            Self::FunctionFailure { .. } => 0x1400,
             Self::WriteFailure { .. } => 0x1500,
             Self::Syntax { .. } => 0x2000,
             Self::Unauthorized(_) => 0x2100,

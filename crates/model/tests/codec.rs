@@ -224,6 +224,12 @@ fn errors_and_traces() {
         RequestError::Unauthorized("m".into()),
         RequestError::Invalid { message: "m".into(), place: None },
         RequestError::Configuration("m".into()),
+        RequestError::FunctionFailure {
+            keyspace: "system".into(),
+            function: "/".into(),
+            argument_types: vec!["int".into(), "tinyint".into()],
+            message: "/ by zero".into(),
+        },
         RequestError::AlreadyExists { keyspace: "k".into(), table: String::new() },
         RequestError::Unprepared(StatementId([9; 16])),
     ];

@@ -69,6 +69,7 @@ fn grpc_code(error: &RequestError) -> Code {
         RequestError::Server(_) | RequestError::Truncate(_) => Code::Internal,
         RequestError::Protocol(_) | RequestError::Syntax { .. } | RequestError::Invalid { .. } => Code::InvalidArgument,
         RequestError::Configuration(_) => Code::InvalidArgument,
+        RequestError::FunctionFailure { .. } => Code::InvalidArgument,
         RequestError::Unavailable { .. } | RequestError::Bootstrapping(_) => Code::Unavailable,
         RequestError::Overloaded(_) => Code::ResourceExhausted,
         RequestError::WriteTimeout { .. } | RequestError::ReadTimeout { .. } => Code::DeadlineExceeded,
@@ -136,6 +137,11 @@ fn fill(details: &mut v1::ErrorDetails, error: &RequestError) {
         RequestError::AlreadyExists { keyspace, table } => {
             details.keyspace.clone_from(keyspace);
             details.table.clone_from(table);
+        }
+        RequestError::FunctionFailure { keyspace, function, argument_types, .. } => {
+            details.keyspace.clone_from(keyspace);
+            details.function.clone_from(function);
+            details.argument_types.clone_from(argument_types);
         }
         RequestError::Unprepared(statement) => details.statement_id = id_bytes(&statement.0),
         _ => {}
@@ -205,6 +211,12 @@ pub fn error_from_proto(details: v1::ErrorDetails) -> Result<RequestError, Conve
             let (consistency, failures) = (consistency()?, failures()?);
             RequestError::ReadFailure { consistency, received, required, data_present, failures }
         }
+        0x1400 => RequestError::FunctionFailure {
+            keyspace: details.keyspace,
+            function: details.function,
+            argument_types: details.argument_types,
+            message: details.message,
+        },
         0x1500 => {
             let (consistency, write_type, failures) = (consistency()?, write_type()?, failures()?);
             RequestError::WriteFailure { consistency, received, required, write_type, failures }

@@ -126,7 +126,7 @@ fn error() -> impl Strategy<Value = RequestError> {
     ]);
     let place =
         prop::option::of(any::<(u32, u32, u32)>().prop_map(|(line, column, length)| Place { line, column, length }));
-    (level(), any::<[u32; 3]>(), any::<bool>(), write_type, failures, place, ".{0,20}", any::<[u8; 16]>(), 0..16u8)
+    (level(), any::<[u32; 3]>(), any::<bool>(), write_type, failures, place, ".{0,20}", any::<[u8; 16]>(), 0..17u8)
         .prop_map(
             |(consistency, [required, alive, received], data_present, write_type, failures, place, text, id, kind)| {
                 match kind {
@@ -145,6 +145,12 @@ fn error() -> impl Strategy<Value = RequestError> {
                     12 => RequestError::Invalid { message: text, place },
                     13 => RequestError::Configuration(text),
                     14 => RequestError::AlreadyExists { keyspace: text.clone(), table: text },
+                    15 => RequestError::FunctionFailure {
+                        keyspace: text.clone(),
+                        function: text.clone(),
+                        argument_types: vec![text.clone(), "int".to_owned()],
+                        message: text,
+                    },
                     _ => RequestError::Unprepared(StatementId(id)),
                 }
             },

@@ -205,6 +205,7 @@ fn error_name(error: &RequestError) -> &'static str {
         RequestError::WriteTimeout { .. } => "write_timeout",
         RequestError::ReadTimeout { .. } => "read_timeout",
         RequestError::ReadFailure { .. } => "read_failure",
+        RequestError::FunctionFailure { .. } => "function_failure",
         RequestError::WriteFailure { .. } => "write_failure",
         RequestError::Syntax { .. } => "syntax",
         RequestError::Unauthorized(_) => "unauthorized",

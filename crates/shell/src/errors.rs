@@ -96,6 +96,7 @@ pub fn describe(error: &RequestError) -> String {
         }
         RequestError::ReadFailure { .. } => ("ReadFailure", "Replica(s) failed to execute read"),
         RequestError::WriteFailure { .. } => ("WriteFailure", "Replica(s) failed to execute write"),
+        RequestError::FunctionFailure { .. } => ("FunctionFailure", "User Defined Function failure"),
         RequestError::Unauthorized(_) => ("Unauthorized", "Unauthorized"),
         RequestError::Invalid { .. } => ("InvalidRequest", "Invalid query"),
         RequestError::Unprepared(_) => ("PreparedQueryNotFound", "Unprepared"),

@@ -70,6 +70,17 @@ impl World {
         page_size: Option<u32>,
     ) -> Result<Option<Rows>, RequestError> {
         self.now_us += 1_000_000;
+        self.bind_with(text, values, page_size, None)
+    }
+
+    /// Runs a statement; if something has to be read before it, reads that and runs it again.
+    fn bind_with(
+        &mut self,
+        text: &str,
+        values: &Values,
+        page_size: Option<u32>,
+        prior: Option<&Prior>,
+    ) -> Result<Option<Rows>, RequestError> {
         let plan = plan(&parse(text)?, &self.schema, self.keyspace.as_deref())?;
         let mut seed = 0u64;
         let mut random = || {
@@ -82,6 +93,7 @@ impl World {
             partitioner: token,
             random: &mut random,
             page_size,
+            prior,
         };
         match plan.bind(values, &mut context)? {
             Operation::Mutations(mutations) => {
@@ -90,6 +102,17 @@ impl World {
                     table.entry(mutation.key).or_default().merge(&mutation.update);
                 }
                 Ok(None)
+            }
+            Operation::ReadFirst(commands) => {
+                let mut prior = Prior::default();
+                for command in &commands {
+                    let partitions = self.data.get(&command.table).into_iter().flatten();
+                    let partitions: Vec<_> = partitions.map(|(k, p)| (k.clone(), p.clone())).collect();
+                    for (key, partition) in system_tables::read_virtual(command, &partitions) {
+                        prior.add(command.table, key, &partition);
+                    }
+                }
+                self.bind_with(text, values, page_size, Some(&prior))
             }
             Operation::Read(read) => Ok(Some(self.read(&read, &plan)?)),
             Operation::Schema(statement) => {
@@ -170,6 +193,7 @@ impl World {
             partitioner: token,
             random: &mut random,
             page_size: Some(page_size),
+            prior: None,
         };
         let Operation::Read(read) = plan.bind(&Values::default(), &mut context).unwrap() else { panic!("no read") };
         let partitions = self.partitions(&plan);

@@ -132,6 +132,12 @@ impl Wire for RequestError {
                 write_type.encode(out);
                 encode_failures(failures, out);
             }
+            Self::FunctionFailure { keyspace, function, argument_types, message } => {
+                out.string(keyspace);
+                out.string(function);
+                encode_items(argument_types.iter(), out, |name, out| out.string(name));
+                out.string(message);
+            }
             Self::Syntax { message, place } | Self::Invalid { message, place } => {
                 out.string(message);
                 encode_option(place.as_ref(), out, Wire::encode);
@@ -170,6 +176,12 @@ impl Wire for RequestError {
                 let data_present = input.bool("data present")?;
                 Self::ReadFailure { consistency, received, required, data_present, failures: decode_failures(input)? }
             }
+            0x1400 => Self::FunctionFailure {
+                keyspace: input.string("keyspace")?,
+                function: input.string("function")?,
+                argument_types: decode_items(input, 1, "argument types", |input| input.string("argument type"))?,
+                message: message(input)?,
+            },
             0x1500 => {
                 let (consistency, received, required) = decode_counts(input)?;
                 let write_type = WriteType::decode(input)?;

@@ -6,7 +6,7 @@ use quorate_coordinator::batch::BatchInput;
 use quorate_coordinator::message::ReplicaResponse;
 use quorate_coordinator::write::WriteInput;
 use quorate_coordinator::{ReadInput, check_timestamp};
-use quorate_cql::{BindContext, Operation, PlanKind, batch_operation};
+use quorate_cql::{BindContext, Operation, PlanKind, Prior};
 use quorate_model::admin::AdminRequest;
 use quorate_model::request::{
     Answer, BatchKind, BatchStatement, ClientRequest, ClientResponse, Prepared, QueryOptions, RequestBody,
@@ -15,6 +15,7 @@ use quorate_model::request::{
 use quorate_model::{Mutation, NodeId, Seconds};
 
 use super::calls::Call;
+use super::modifications::Modification;
 use super::op::{Kind, Op};
 use super::reads::ReadSettings;
 use super::statements::Planned;
@@ -25,11 +26,13 @@ use crate::machine::{Output, RequestId};
 use crate::shared::NodePhase;
 
 /// A planned statement with what it is to be executed with.
-struct Bound<'a> {
-    planned: &'a Planned,
-    values: &'a Values,
-    options: QueryOptions,
-    timeout: Duration,
+pub(super) struct Bound<'a> {
+    pub planned: &'a Planned,
+    pub values: &'a Values,
+    pub options: QueryOptions,
+    pub timeout: Duration,
+    /// What was read for it, if it depends on that.
+    pub prior: Option<&'a Prior>,
 }
 
 impl Worker {
@@ -129,7 +132,7 @@ impl Worker {
                 let planned = self.statements.plan_text(&self.snapshot, keyspace, &text)?;
                 let me = self.shared.id;
                 op.note(step.now, me, || format!("Parsed and planned: {}", shorten(&text)));
-                self.run(step, id, op, Bound { planned: &planned, values: &values, options, timeout })
+                self.run(step, id, op, Bound { planned: &planned, values: &values, options, timeout, prior: None })
             }
             RequestBody::Prepare { text } => {
                 let (statement, planned) = self.statements.prepare(&self.shared, &self.snapshot, keyspace, &text)?;
@@ -145,7 +148,7 @@ impl Worker {
             }
             RequestBody::Execute { statement, values } => {
                 let planned = self.statements.prepared(&self.shared, &self.snapshot, statement)?;
-                self.run(step, id, op, Bound { planned: &planned, values: &values, options, timeout })
+                self.run(step, id, op, Bound { planned: &planned, values: &values, options, timeout, prior: None })
             }
             RequestBody::Batch { kind, statements } => self.batch(step, id, op, (kind, statements), keyspace, options),
             RequestBody::Admin(request) => self.admin(step, id, request),
@@ -159,14 +162,14 @@ impl Worker {
     }
 
     /// Binds a statement and starts what it asks for.
-    fn run(
+    pub(super) fn run(
         &mut self,
         step: &mut Step<'_>,
         id: u64,
         op: &mut Op,
-        Bound { planned, values, options, timeout }: Bound<'_>,
+        Bound { planned, values, mut options, timeout, prior }: Bound<'_>,
     ) -> Result<(), RequestError> {
-        let operation = self.bind(step, planned, values, &options)?;
+        let operation = self.bind(step, planned, values, &options, (prior, &mut 0))?;
         let timing = self.shared.config.timing;
         match operation {
             Operation::Mutations(mutations) => {
@@ -175,7 +178,7 @@ impl Worker {
                     _ => WriteType::Simple,
                 };
                 if options.timeout_ms.is_none() {
-                    op.deadline = op.arrived + timing.write_timeout;
+                    op.deadline = step.now.mono + timing.write_timeout;
                 }
                 self.check_mutations(step, &mutations)?;
                 self.start_writes(step, id, op, mutations, options.consistency, write_type)
@@ -199,6 +202,12 @@ impl Worker {
                 };
                 self.start_read(step, id, op, read, settings)
             }
+            Operation::ReadFirst(commands) => {
+                self.settle_times(step, &mut options);
+                let (planned, values) = (planned.clone(), values.clone());
+                let request = Modification::Statement { planned, values, options, timeout };
+                self.start_prior_read(step, id, op, commands, request)
+            }
             Operation::Schema(statement) => {
                 self.change(step, id, op, SchemaRequest::Statement(Box::new(statement)), &options)
             }
@@ -219,12 +228,19 @@ impl Worker {
         }
     }
 
-    fn bind(
+    /// A request that is bound more than once has the same times each time.
+    fn settle_times(&self, step: &Step<'_>, options: &mut QueryOptions) {
+        options.timestamp = Some(options.timestamp.unwrap_or_else(|| self.shared.clock.next(step.now.wall.0)));
+        options.now = Some(options.now.unwrap_or(Seconds::from_micros(step.now.wall.0)));
+    }
+
+    pub(super) fn bind(
         &mut self,
         step: &Step<'_>,
         planned: &Planned,
         values: &Values,
         options: &QueryOptions,
+        (prior, sequence): (Option<&Prior>, &mut u32),
     ) -> Result<Operation, RequestError> {
         let wall = step.now.wall;
         let timestamp = options.timestamp.unwrap_or_else(|| self.shared.clock.next(wall.0));
@@ -235,12 +251,13 @@ impl Worker {
             partitioner: quorate_ring::partitioner::token,
             random: &mut || random.next_u64(),
             page_size: options.page_size,
+            prior,
         };
-        planned.plan.bind(values, &mut context)
+        planned.plan.bind_next(values, &mut context, sequence)
     }
 
     /// Refuses timestamps from the future before anything is sent.
-    fn check_mutations(&self, step: &Step<'_>, mutations: &[Mutation]) -> Result<(), RequestError> {
+    pub(super) fn check_mutations(&self, step: &Step<'_>, mutations: &[Mutation]) -> Result<(), RequestError> {
         for mutation in mutations {
             if let Some(timestamp) = mutation.update.max_timestamp() {
                 check_timestamp(timestamp, step.now.wall, self.shared.config.clock_skew_max)?;
@@ -267,8 +284,8 @@ impl Worker {
             )));
         }
         // One timestamp for the whole batch, as in Cassandra.
-        options.timestamp = Some(options.timestamp.unwrap_or_else(|| self.shared.clock.next(step.now.wall.0)));
-        let mut mutations = Vec::new();
+        self.settle_times(step, &mut options);
+        let mut planned_statements = Vec::with_capacity(statements.len());
         for statement in statements {
             let (planned, values) = match statement {
                 BatchStatement::Query(text, values) => {
@@ -283,17 +300,9 @@ impl Worker {
                     "Invalid statement in batch: only UPDATE, INSERT and DELETE statements are allowed.",
                 ));
             }
-            if let Operation::Mutations(own) = self.bind(step, &planned, &values, &options)? {
-                mutations.extend(own);
-            }
+            planned_statements.push((planned, values));
         }
-        let Operation::Mutations(mutations) = batch_operation(kind, mutations)? else {
-            self.answer(step, op, Ok(Answer::Void));
-            return Ok(());
-        };
-        self.check_mutations(step, &mutations)?;
-        let write_type = batch_type(mutations.len());
-        self.start_writes(step, id, op, mutations, options.consistency, write_type)
+        self.write_batch(step, id, op, (kind, planned_statements), options, None)
     }
 
     fn change(
@@ -380,7 +389,7 @@ impl Worker {
     }
 }
 
-fn batch_type(partitions: usize) -> WriteType {
+pub(super) fn batch_type(partitions: usize) -> WriteType {
     if partitions == 1 { WriteType::Simple } else { WriteType::UnloggedBatch }
 }
 

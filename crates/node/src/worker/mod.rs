@@ -3,6 +3,7 @@
 mod calls;
 mod client;
 mod hints;
+mod modifications;
 mod op;
 mod parked;
 mod reads;

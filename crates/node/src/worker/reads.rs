@@ -15,32 +15,44 @@ use quorate_env::Instant;
 use quorate_model::request::{Answer, RequestError};
 use quorate_model::wire::Wire;
 use quorate_model::{
-    Consistency, DecoratedKey, NodeId, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Row, TableId, Token,
+    Consistency, DecoratedKey, NodeId, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Row, Token,
 };
 
 use super::calls::Call;
+use super::modifications::{Modification, PendingWrites};
 use super::op::{Kind, Op};
 use super::{CallTarget, Step, Worker};
 use crate::limits;
 use crate::paging::PagingState;
 use crate::snapshot::{Snapshot, TablePlacement};
 
-/// A `SELECT` in flight.
+/// Reads in flight: a `SELECT`'s, or those that a modification depends on.
 pub(super) struct ReadOp {
-    operation: ReadOperation,
-    table: TableId,
-    builder: Option<ResultBuilder>,
+    goal: Goal,
     consistency: Consistency,
-    page_size: Option<u32>,
     /// Time for each read of which the answer is made.
     timeout: Duration,
-    fingerprint: u64,
-    /// Which of the operation's commands is being read.
+    /// Which of the commands is being read.
     command: usize,
     /// Where it goes on.
     resume: Option<Continuation>,
     machine: Machine,
     counted: ReadStats,
+}
+
+/// What is done with what is read.
+enum Goal {
+    Answer(Box<Answering>),
+    /// `None` once it has been taken out to be written.
+    Write(Option<Box<PendingWrites>>),
+}
+
+/// A `SELECT`'s answer in the making.
+struct Answering {
+    operation: ReadOperation,
+    builder: Option<ResultBuilder>,
+    page_size: Option<u32>,
+    fingerprint: u64,
 }
 
 enum Machine {
@@ -68,6 +80,37 @@ impl ReadOp {
         }
     }
 
+    fn new(goal: Goal, consistency: Consistency, timeout: Duration) -> Self {
+        Self {
+            goal,
+            consistency,
+            timeout,
+            command: 0,
+            resume: None,
+            machine: Machine::None,
+            counted: ReadStats::default(),
+        }
+    }
+
+    /// Goes on behind what was read: in the same command, or with the next.
+    fn go_on(&mut self, following: Option<Continuation>) {
+        if following.is_none() {
+            self.command += 1;
+        }
+        self.resume = following;
+    }
+
+    /// The command that is being read; none once all are done.
+    fn current(&self) -> Option<&ReadCommand> {
+        let commands = match &self.goal {
+            Goal::Answer(answering) => &answering.operation.commands,
+            Goal::Write(pending) => &pending.as_ref()?.commands,
+        };
+        commands.get(self.command)
+    }
+}
+
+impl Answering {
     /// Whether the answer is given in pages of the client's size.
     fn is_paged(&self) -> bool {
         self.page_size.is_some() && !self.operation.is_aggregate()
@@ -102,19 +145,39 @@ impl Worker {
         }
         op.warnings.extend(operation.warnings.iter().cloned());
         let builder = ResultBuilder::new(&operation, settings.page_size, progress);
-        op.kind = Kind::Read(Box::new(ReadOp {
-            table: operation.plan.table.id,
-            operation,
-            builder: Some(builder),
-            consistency: settings.consistency,
-            page_size: settings.page_size,
-            timeout: settings.timeout,
-            fingerprint: settings.fingerprint,
-            command,
-            resume,
-            machine: Machine::None,
-            counted: ReadStats::default(),
-        }));
+        let ReadSettings { page_size, fingerprint, .. } = settings;
+        let answering = Answering { operation, builder: Some(builder), page_size, fingerprint };
+        let read = ReadOp::new(Goal::Answer(Box::new(answering)), settings.consistency, settings.timeout);
+        op.kind = Kind::Read(Box::new(ReadOp { command, resume, ..read }));
+        self.read_on(step, id, op);
+        Ok(())
+    }
+
+    /// Starts the reads that a modification depends on, at the modification's own level.
+    pub(super) fn start_prior_read(
+        &mut self,
+        step: &mut Step<'_>,
+        id: u64,
+        op: &mut Op,
+        commands: Vec<ReadCommand>,
+        request: Modification,
+    ) -> Result<(), RequestError> {
+        let consistency = request.consistency();
+        if consistency == Consistency::Any {
+            return Err(RequestError::invalid(format!(
+                "Write operation require a read but consistency {consistency} is not supported on reads"
+            )));
+        }
+        if commands.len() > limits::READ_PARTITIONS_MAX {
+            return Err(RequestError::invalid(format!(
+                "the statement depends on {} partitions, more than the {} that one request may read",
+                commands.len(),
+                limits::READ_PARTITIONS_MAX
+            )));
+        }
+        let pending = Box::new(PendingWrites::new(commands, request));
+        let timeout = self.shared.config.timing.read_timeout;
+        op.kind = Kind::Read(Box::new(ReadOp::new(Goal::Write(Some(pending)), consistency, timeout)));
         self.read_on(step, id, op);
         Ok(())
     }
@@ -123,10 +186,18 @@ impl Worker {
     fn read_on(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op) {
         loop {
             let Kind::Read(read) = &mut op.kind else { return };
-            let Some(builder) = &read.builder else { return };
+            let command = read.current().cloned();
+            let Goal::Answer(answering) = &read.goal else {
+                match command {
+                    Some(command) => self.start_next(step, id, op, command),
+                    None => self.finish_prior_read(step, id, op),
+                }
+                return;
+            };
+            let Some(builder) = &answering.builder else { return };
             let full =
-                builder.is_full() || (read.is_paged() && builder.byte_count() >= limits::PAGE_BYTES_MAX as usize);
-            let Some(command) = read.operation.commands.get(read.command).cloned().filter(|_| !full) else {
+                builder.is_full() || (answering.is_paged() && builder.byte_count() >= limits::PAGE_BYTES_MAX as usize);
+            let Some(command) = command.filter(|_| !full) else {
                 self.finish_read(step, op);
                 return;
             };
@@ -138,8 +209,8 @@ impl Worker {
                 self.answer(step, op, Err(error));
                 return;
             }
-            let command = page_command(command, read, builder.rows_remaining());
-            let table = Arc::clone(&read.operation.plan.table);
+            let command = page_command(command, answering, builder.rows_remaining());
+            let table = Arc::clone(&answering.operation.plan.table);
             let resume = read.resume.clone();
             match self.read_virtual(&table, &command, resume.as_ref()) {
                 Some(response) => {
@@ -148,13 +219,26 @@ impl Worker {
                     }
                 }
                 None => {
-                    self.shared.metrics.coordinated_reads_total.increment();
-                    if let Err(error) = self.start_machine(step, id, op, command) {
-                        self.answer(step, op, Err(error));
-                    }
+                    self.start_next(step, id, op, command);
                     return;
                 }
             }
+        }
+    }
+
+    fn start_next(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op, command: ReadCommand) {
+        self.shared.metrics.coordinated_reads_total.increment();
+        if let Err(error) = self.start_machine(step, id, op, command) {
+            self.answer(step, op, Err(error));
+        }
+    }
+
+    fn finish_prior_read(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op) {
+        let Kind::Read(read) = &mut op.kind else { return };
+        let Goal::Write(pending) = &mut read.goal else { return };
+        let Some(pending) = pending.take() else { return };
+        if let Err(error) = self.write_after_read(step, id, op, *pending) {
+            self.answer(step, op, Err(error));
         }
     }
 
@@ -166,7 +250,7 @@ impl Worker {
         command: ReadCommand,
     ) -> Result<(), RequestError> {
         let Kind::Read(read) = &mut op.kind else { return Ok(()) };
-        let Some(placement) = self.snapshot.table(read.table) else {
+        let Some(placement) = self.snapshot.table(command.table) else {
             return Err(RequestError::invalid("the table does not exist any more"));
         };
         let options = &placement.table.options;
@@ -233,12 +317,12 @@ impl Worker {
         outputs: &mut Vec<ReadOutput>,
     ) -> Result<(), RequestError> {
         let Kind::Read(read) = &mut op.kind else { return Ok(()) };
-        let Some(placement) = self.snapshot.table(read.table) else {
+        let Some(placement) = read.current().and_then(|command| self.snapshot.table(command.table)) else {
             return Err(RequestError::invalid("the table does not exist any more"));
         };
         op.epoch = self.snapshot.epoch();
         let latency = |node| self.latencies.average_us(node);
-        let token = match read.operation.commands.get(read.command).map(|command| &command.target) {
+        let token = match read.current().map(|command| &command.target) {
             Some(ReadTarget::Partition(key)) => key.token,
             _ => Token::MIN,
         };
@@ -319,25 +403,26 @@ impl Worker {
     fn finish_read(&mut self, step: &mut Step<'_>, op: &mut Op) {
         let cluster = self.snapshot.metadata.cluster;
         let Kind::Read(read) = &mut op.kind else { return };
-        let Some(builder) = read.builder.take() else { return };
-        let more = read.command < read.operation.commands.len();
-        let paging_state = (read.is_paged() && more && !builder.is_exhausted()).then(|| {
+        let Goal::Answer(answering) = &mut read.goal else { return };
+        let Some(builder) = answering.builder.take() else { return };
+        let more = read.command < answering.operation.commands.len();
+        let paging_state = (answering.is_paged() && more && !builder.is_exhausted()).then(|| {
             let state = PagingState {
-                statement: read.fingerprint,
+                statement: answering.fingerprint,
                 command: u32::try_from(read.command).unwrap_or(u32::MAX),
                 resume: read.resume.clone(),
                 progress: builder.progress().to_bytes(),
             };
             state.seal(cluster)
         });
-        let rows = builder.finish(&read.operation, paging_state);
+        let rows = builder.finish(&answering.operation, paging_state);
         self.answer(step, op, rows.map(Answer::Rows));
     }
 }
 
 /// The command for the next read of a page.
-fn page_command(mut command: ReadCommand, read: &ReadOp, rows_remaining: u32) -> ReadCommand {
-    let wanted = match read.operation.is_filtering() {
+fn page_command(mut command: ReadCommand, answering: &Answering, rows_remaining: u32) -> ReadCommand {
+    let wanted = match answering.operation.is_filtering() {
         // Most rows may not pass; those too many are asked for again.
         true => rows_remaining.max(limits::FILTER_ROWS_MIN),
         false => rows_remaining,
@@ -360,15 +445,26 @@ fn scan_ranges(
     ranges.collect()
 }
 
-/// Feeds an answer to the builder and notes where the next read begins.
+/// Feeds an answer to what is made of it and notes where the next read begins.
 fn feed(read: &mut ReadOp, response: ReadResponse) -> Result<(), RequestError> {
-    let Some(builder) = &mut read.builder else { return Ok(()) };
-    let following = Continuation::after(read.resume.as_ref(), &response, read.operation.now);
+    let Some(command) = read.current() else { return Ok(()) };
+    let (table, reversed) = (command.table, command.reversed);
+    let following = Continuation::after(read.resume.as_ref(), &response, command.now);
+    let answering = match &mut read.goal {
+        Goal::Answer(answering) => answering,
+        Goal::Write(pending) => {
+            if let Some(pending) = pending {
+                pending.add(table, response)?;
+            }
+            read.go_on(following);
+            return Ok(());
+        }
+    };
+    let Some(builder) = &mut answering.builder else { return Ok(()) };
     let stopped_inside = |key: &DecoratedKey| {
         following.as_ref().is_some_and(|next| next.place.key == *key && next.place.position.is_some())
     };
-    let filtering = read.operation.is_filtering();
-    let reversed = read.operation.commands.get(read.command).is_some_and(|command| command.reversed);
+    let filtering = answering.operation.is_filtering();
     for (key, partition) in &response.partitions {
         let complete = !stopped_inside(key);
         if !filtering {
@@ -383,10 +479,7 @@ fn feed(read: &mut ReadOp, response: ReadResponse) -> Result<(), RequestError> {
             return Ok(());
         }
     }
-    if following.is_none() {
-        read.command += 1;
-    }
-    read.resume = following;
+    read.go_on(following);
     Ok(())
 }
 
