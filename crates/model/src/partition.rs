@@ -135,6 +135,13 @@ impl Partition {
     }
 }
 
+impl Row {
+    /// About how many bytes the encoding takes; for sizing buffers.
+    pub fn encoded_size_hint(&self) -> usize {
+        row_size_hint(self)
+    }
+}
+
 /// About how many bytes a row takes when encoded.
 pub(crate) fn row_size_hint(row: &Row) -> usize {
     let columns: usize = row

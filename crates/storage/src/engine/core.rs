@@ -150,7 +150,7 @@ impl Engine {
         }
         if let Some(active) = state.view.memtables.first() {
             let grown = active.apply(position, mutation.key, mutation.update);
-            self.memtable_bytes.fetch_add(grown, Ordering::Relaxed);
+            self.memtable_bytes.fetch_add(grown as u64, Ordering::Relaxed);
         }
     }
 

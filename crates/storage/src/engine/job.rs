@@ -10,7 +10,7 @@ use super::{JobKind, JobReport, JobResult};
 use crate::compaction::merge::{PartialFile, TableMerge};
 use crate::error::StorageError;
 use crate::manifest::{ManifestFile, TABLES_DIR};
-use crate::memtable::{Memtable, head_of};
+use crate::memtable::{Memtable, PackedPartition};
 use crate::sstable::{SsTable, SsTableWriter};
 
 /// Work that blocks: one flush or one compaction, in steps of bounded size. Dropping it is always safe: it leaves nothing
@@ -195,30 +195,40 @@ fn flush_step(
     while *shard < memtable.shard_count() && left > 0 {
         let Some(partitions) = memtable.shard(*shard) else { break };
         for (key, partition) in partitions.iter() {
-            left -= partition.memory_size() as i128;
-            write_partition(engine, table, (key, partition), truncated, output)?;
+            left -= i128::from(write_partition(engine, table, (key, partition), truncated, output)?);
         }
         *shard += 1;
     }
     Ok(*shard >= memtable.shard_count())
 }
 
+/// Writes a partition, unless nothing of it is left; gives about how many bytes it had.
 fn write_partition(
     engine: &Engine,
     table: &Table,
-    (key, partition): (&DecoratedKey, &Partition),
+    (key, partition): (&DecoratedKey, &PackedPartition),
     truncated: Option<Timestamp>,
     output: &mut Option<(SsTableWriter, PartialFile)>,
-) -> Result<(), StorageError> {
-    let mut kept;
-    let mut partition = partition;
+) -> Result<u64, StorageError> {
     if let Some(truncated) = truncated {
-        kept = partition.clone();
+        let mut kept = partition.unpack();
         kept.drop_up_to(truncated);
-        partition = &kept;
+        let mut left = PackedPartition::default();
+        left.merge(kept);
+        return write_packed(engine, table, (key, &left), output);
     }
+    write_packed(engine, table, (key, partition), output)
+}
+
+fn write_packed(
+    engine: &Engine,
+    table: &Table,
+    (key, partition): (&DecoratedKey, &PackedPartition),
+    output: &mut Option<(SsTableWriter, PartialFile)>,
+) -> Result<u64, StorageError> {
+    let mut bytes = key.key.0.len() as u64;
     if partition.is_empty() {
-        return Ok(());
+        return Ok(bytes);
     }
     if output.is_none() {
         let file = engine.new_file();
@@ -226,13 +236,18 @@ fn write_partition(
         *output = Some((SsTableWriter::create(&*engine.disk, &file.path, file.number, settings)?, file));
     }
     if let Some((writer, _)) = output {
-        writer.begin(key, &head_of(partition))?;
-        for (clustering, row) in &partition.rows {
-            writer.row(&clustering.0, row)?;
+        match partition.head() {
+            Some(head) => writer.begin(key, head)?,
+            None => writer.begin(key, &Partition::default())?,
+        }
+        for packed in partition.rows() {
+            bytes += packed.size() as u64;
+            let (clustering, row) = packed.unpack();
+            writer.row(&clustering.0, &row)?;
         }
         writer.end()?;
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// Opens a finished file, which verifies what is not data, so that a file that cannot be read is never listed.

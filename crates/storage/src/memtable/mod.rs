@@ -4,20 +4,24 @@
 //! different partitions rarely meet. A mutation changes one partition, hence one shard, under one lock: readers see it
 //! wholly or not at all.
 
+mod packed;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use bytes::Bytes;
 use quorate_model::{ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, RangeTombstones, Row, Token};
 
 use crate::LogPosition;
 use crate::sstable::KeyBound;
+pub(crate) use packed::PackedPartition;
 
-/// What a B-tree entry and its key cost beyond the partition itself, about.
-const ENTRY_OVERHEAD: usize = 96;
+/// What a B-tree entry, its key's allocation and its rows' cost beyond their bytes, about.
+const ENTRY_OVERHEAD: usize = 144;
 
-type Shard = BTreeMap<DecoratedKey, Partition>;
+type Shard = BTreeMap<DecoratedKey, PackedPartition>;
 
 /// One table's recent writes.
 pub(crate) struct Memtable {
@@ -57,28 +61,24 @@ impl Memtable {
         }
     }
 
-    /// Takes in a change. Returns the bytes by which memory grew.
-    pub(crate) fn apply(&self, position: LogPosition, key: DecoratedKey, update: Partition) -> u64 {
+    /// Takes in a change. Returns the bytes by which memory grew; negative if it shrank.
+    pub(crate) fn apply(&self, position: LogPosition, key: DecoratedKey, update: Partition) -> i64 {
         self.note_position(position);
         let mut shard = self.shards[self.shard_of(key.token)].write().unwrap_or_else(PoisonError::into_inner);
         let grown = match shard.get_mut(&key) {
-            Some(partition) => {
-                let touched: Vec<ClusteringKey> = update.rows.keys().cloned().collect();
-                let fixed = update.static_row.memory_size()
-                    + update.range_tombstones.len() * size_of::<quorate_model::RangeTombstone>();
-                let before = rows_size(partition, &touched);
-                partition.merge_owned(update);
-                (rows_size(partition, &touched) + fixed).saturating_sub(before)
-            }
+            Some(partition) => partition.merge(update),
             None => {
-                let mut partition = update;
-                partition.canonicalize();
-                let size = partition.memory_size() + key.key.0.len() + ENTRY_OVERHEAD;
-                shard.insert(key, partition);
-                size
+                let mut partition = PackedPartition::default();
+                let size = key.key.0.len() + ENTRY_OVERHEAD;
+                let grown = partition.merge(update) + i64::try_from(size).unwrap_or(i64::MAX);
+                // Memory of its own: what came over the network is part of a larger buffer.
+                let own = PartitionKey(Bytes::copy_from_slice(&key.key.0));
+                shard.insert(DecoratedKey { token: key.token, key: own }, partition);
+                grown
             }
-        } as u64;
-        self.bytes.fetch_add(grown, Ordering::Relaxed);
+        };
+        // The sum over all changes is what the partitions take: it is never less than nothing.
+        self.bytes.fetch_add(grown as u64, Ordering::Relaxed);
         grown
     }
 
@@ -116,35 +116,30 @@ impl Memtable {
     ) -> Option<MemoryPart> {
         let shard = self.shard(self.shard_of(key.token))?;
         let partition = shard.get(key)?;
-        let head = Partition {
-            deletion: partition.deletion,
-            static_row: partition.static_row.clone(),
+        let head = partition.head().map_or_else(Partition::default, |head| Partition {
+            deletion: head.deletion,
+            static_row: head.static_row.clone(),
             rows: BTreeMap::new(),
-            range_tombstones: clipped(&partition.range_tombstones, slices),
-        };
+            range_tombstones: clipped(&head.range_tombstones, slices),
+        });
         let mut part = MemoryPart { head, rows: Vec::new(), cut: false };
         let mut bytes = 0;
-        let mut take = |(clustering, row): (&ClusteringKey, &Row)| {
+        let mut take = |row: packed::PackedRow<'_>| {
             if part.rows.len() >= window.rows || bytes >= window.bytes {
                 part.cut = true;
                 return false;
             }
-            bytes += clustering.0.len() + row.memory_size();
-            part.rows.push((clustering.clone(), row.clone()));
+            bytes += row.size();
+            part.rows.push(row.unpack());
             true
         };
+        let mut slice = |(start, end): &(Position, Position)| {
+            start >= end || partition.rows_between((start, end), reversed, &mut take)
+        };
         if reversed {
-            for (start, end) in slices.iter().rev().filter(|(start, end)| start < end) {
-                if !partition.rows.range(bounds(start, end)).rev().all(&mut take) {
-                    break;
-                }
-            }
+            slices.iter().rev().all(&mut slice);
         } else {
-            for (start, end) in slices.iter().filter(|(start, end)| start < end) {
-                if !partition.rows.range(bounds(start, end)).all(&mut take) {
-                    break;
-                }
-            }
+            slices.iter().all(&mut slice);
         }
         Some(part)
     }
@@ -184,29 +179,10 @@ impl Memtable {
     }
 }
 
-/// A partition without its rows.
-pub(crate) fn head_of(partition: &Partition) -> Partition {
-    Partition {
-        deletion: partition.deletion,
-        static_row: partition.static_row.clone(),
-        rows: BTreeMap::new(),
-        range_tombstones: partition.range_tombstones.clone(),
-    }
-}
-
 /// The part of many ranges that a read is about; few are not worth the work.
 fn clipped(ranges: &RangeTombstones, slices: &[(Position, Position)]) -> RangeTombstones {
     if ranges.len() <= 8 {
         return ranges.clone();
     }
     slices.iter().flat_map(|(start, end)| ranges.clip(start, end).iter().cloned().collect::<Vec<_>>()).collect()
-}
-
-fn rows_size(partition: &Partition, keys: &[ClusteringKey]) -> usize {
-    let rows = keys.iter().filter_map(|key| partition.rows.get_key_value(key));
-    rows.map(|(key, row)| key.0.len() + row.memory_size() + ENTRY_OVERHEAD).sum()
-}
-
-fn bounds(start: &Position, end: &Position) -> (Bound<ClusteringKey>, Bound<ClusteringKey>) {
-    (Bound::Included(ClusteringKey(start.0.clone())), Bound::Excluded(ClusteringKey(end.0.clone())))
 }
