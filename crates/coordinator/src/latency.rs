@@ -28,7 +28,15 @@ pub struct LatencyTracker {
     nodes: BTreeMap<NodeId, u64>,
     samples: Vec<u32>,
     next_sample: usize,
+    /// The samples in order, as they were a while ago.
+    sorted: Vec<u32>,
+    /// Samples that came since.
+    unsorted: usize,
 }
+
+/// Percentiles lag behind by so many samples at most, and by an eighth of what there are: sorting at each read would cost
+/// more than many a read.
+const PERCENTILE_LAG_MAX: usize = limits::LATENCY_SAMPLES / 8;
 
 /// The weight of a new sample in a node's average is one in so many.
 const AVERAGE_WEIGHT: u64 = 8;
@@ -47,6 +55,7 @@ impl LatencyTracker {
             None => self.samples.push(sample),
         }
         self.next_sample = (self.next_sample + 1) % limits::LATENCY_SAMPLES;
+        self.unsorted += 1;
     }
 
     /// A node's moving average in microseconds; 0 if it never answered.
@@ -60,14 +69,14 @@ impl LatencyTracker {
     }
 
     /// The latency below which so many per mille of the last answers lay; `None` until there are some.
-    pub fn percentile(&self, per_mille: u32) -> Option<Duration> {
-        if self.samples.is_empty() {
-            return None;
+    pub fn percentile(&mut self, per_mille: u32) -> Option<Duration> {
+        if self.unsorted > PERCENTILE_LAG_MAX.min(self.sorted.len() / 8) {
+            self.sorted.clone_from(&self.samples);
+            self.sorted.sort_unstable();
+            self.unsorted = 0;
         }
-        let mut sorted = self.samples.clone();
-        let rank = (sorted.len() - 1) * per_mille.min(1000) as usize / 1000;
-        let (_, sample, _) = sorted.select_nth_unstable(rank);
-        Some(Duration::from_micros(u64::from(*sample)))
+        let rank = self.sorted.len().checked_sub(1)? * per_mille.min(1000) as usize / 1000;
+        self.sorted.get(rank).map(|sample| Duration::from_micros(u64::from(*sample)))
     }
 }
 
@@ -104,7 +113,7 @@ impl SpeculativeRetry {
 
     /// The time after which to ask another replica; `None` for not at all. Without any measurement a percentile waits
     /// for a quarter of the timeout.
-    pub fn delay(self, tracker: &LatencyTracker, timeout: Duration) -> Option<Duration> {
+    pub fn delay(self, tracker: &mut LatencyTracker, timeout: Duration) -> Option<Duration> {
         match self {
             Self::Never => None,
             Self::Always => Some(Duration::ZERO),

@@ -3,7 +3,7 @@
 use quorate_model::Consistency;
 use quorate_model::request::RequestError;
 
-use crate::plan::{ReplicaMask, ReplicaPlan};
+use crate::plan::{ReplicaMask, ReplicaPlan, ReplicationFactors};
 
 /// So many replicas of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,16 @@ impl Requirement {
             return Err(RequestError::invalid(format!("reads at {consistency} are not supported yet")));
         }
         Ok(Self::among(consistency, plan, plan.read_set()))
+    }
+
+    /// Whether one replica is enough for a request at this level, wherever it is in the coordinating node's data centre.
+    /// Never said of a level that [`Self::for_read`] or [`Self::for_write`] would refuse.
+    pub fn is_one(consistency: Consistency, factors: &ReplicationFactors) -> bool {
+        match consistency {
+            Consistency::One | Consistency::LocalOne => true,
+            Consistency::Quorum | Consistency::LocalQuorum | Consistency::All => factors.total == 1,
+            _ => false,
+        }
     }
 
     fn among(consistency: Consistency, plan: &ReplicaPlan, set: ReplicaMask) -> Self {

@@ -158,3 +158,22 @@ fn whatever_satisfies_a_write_meets_whatever_satisfies_a_read() {
         }
     }
 }
+
+/// Where one replica is said to be enough, it is: for reads and for writes, of the usual strategies.
+#[test]
+fn one_is_enough_only_where_the_level_says_so() {
+    for factors in [ReplicationFactors::simple(1), ReplicationFactors::simple(3), network(1, 0), network(3, 1)] {
+        let plan = plan(factors.clone(), &[0], None, &[]);
+        for level in Consistency::ALL_LEVELS {
+            if !Requirement::is_one(level, &factors) {
+                continue;
+            }
+            for requirement in [Requirement::for_read(level, &plan), Requirement::for_write(level, &plan)] {
+                let requirement = requirement.expect("never said of a level that is refused");
+                assert!(requirement.is_satisfied(ReplicaMask::one(0)), "{level} with {factors:?}");
+            }
+        }
+        assert!(Requirement::is_one(Consistency::LocalOne, &factors));
+        assert_eq!(Requirement::is_one(Consistency::Quorum, &factors), factors.total == 1);
+    }
+}

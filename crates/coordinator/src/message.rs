@@ -33,6 +33,11 @@ impl EncodedMutation {
         Self { bytes: mutation.to_bytes(), mutation: Arc::new(mutation) }
     }
 
+    /// Encodes what others share.
+    pub fn of(mutation: Arc<Mutation>) -> Self {
+        Self { bytes: mutation.to_bytes(), mutation }
+    }
+
     fn decode(input: &mut Reader) -> Result<Self, WireError> {
         let bytes = input.bytes("mutation")?;
         Ok(Self { mutation: Arc::new(Mutation::from_bytes(&bytes)?), bytes })

@@ -256,24 +256,42 @@ impl Page {
     /// result are left out: one without live rows is in the page only if its static row is to be shown as a row.
     pub fn finish(mut self, frontier: Option<Resume>) -> ReadResponse {
         let stopped_at = self.response.stopped_at.take().or(frontier);
-        let mut stopped_at = self.skip_full_partition(stopped_at);
-        if let ReadTarget::Partition(_) = &self.command.target {
-            // Behind the last row of the only partition there is nothing to go on with.
-            stopped_at.take_if(|place| self.command.slices_from(place).is_empty());
-        }
-        let statics_count = match self.command.slices.as_slice() {
-            [] => true,
-            [(start, end)] => *start == Position::START && *end == Position::END,
-            _ => false,
-        };
-        let (now, resume) = (self.command.now, &self.resume);
-        self.response.partitions.retain(|(key, partition)| {
-            let unfinished = stopped_at.as_ref().is_some_and(|place| place.key == *key && place.position.is_some());
-            let given = resume.as_ref().is_some_and(|resume| resume.place.key == *key && resume.rows_given > 0);
-            partition.rows.values().any(|row| row.is_live(now))
-                || (statics_count && !unfinished && !given && partition.static_is_live(now))
-        });
-        self.response.stopped_at = stopped_at;
-        self.response
+        self.response.stopped_at = self.skip_full_partition(stopped_at);
+        close(&self.command, self.resume.as_ref(), self.response)
     }
+}
+
+/// The page that the one answer to a client's whole command makes, if nobody else is to be asked: [`Page::whole`] of a
+/// first page, without copying the command.
+pub fn only_answer(command: &ReadCommand, mut response: ReadResponse) -> ReadResponse {
+    if let Some(place) = &mut response.stopped_at
+        && place.position.is_some()
+        && let Some((key, partition)) = response.partitions.last()
+        && *key == place.key
+        && live_rows(partition, command.now) >= command.per_partition_limit
+    {
+        place.position = None;
+    }
+    close(command, None, response)
+}
+
+/// Leaves out what makes no row, and the place to go on from if nothing follows it.
+fn close(command: &ReadCommand, resume: Option<&Continuation>, mut response: ReadResponse) -> ReadResponse {
+    if let ReadTarget::Partition(_) = &command.target {
+        // Behind the last row of the only partition there is nothing to go on with.
+        response.stopped_at.take_if(|place| command.slices_from(place).is_empty());
+    }
+    let statics_count = match command.slices.as_slice() {
+        [] => true,
+        [(start, end)] => *start == Position::START && *end == Position::END,
+        _ => false,
+    };
+    let stopped_at = response.stopped_at.as_ref();
+    response.partitions.retain(|(key, partition)| {
+        let unfinished = stopped_at.is_some_and(|place| place.key == *key && place.position.is_some());
+        let given = resume.is_some_and(|resume| resume.place.key == *key && resume.rows_given > 0);
+        partition.rows.values().any(|row| row.is_live(command.now))
+            || (statics_count && !unfinished && !given && partition.static_is_live(command.now))
+    });
+    response
 }

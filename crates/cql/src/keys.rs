@@ -45,6 +45,10 @@ pub(crate) fn partition_keys(
     partitioner: fn(&[u8]) -> Token,
     evaluator: &mut Evaluator<'_>,
 ) -> Result<Vec<DecoratedKey>, RequestError> {
+    if let [(column, Choice::One(value))] = columns {
+        let key = partition_key(&[required(value, &column.name, evaluator)?])?;
+        return Ok(vec![DecoratedKey { token: partitioner(&key.0), key }]);
+    }
     let mut keys: Vec<Vec<Bytes>> = vec![Vec::new()];
     for (column, choice) in columns {
         let mut values = choices(choice, &column.name, evaluator)?;

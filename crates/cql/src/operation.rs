@@ -37,6 +37,9 @@ pub enum Operation {
 impl Operation {
     /// Merges mutations of the same partition, so that its share is applied wholly or not at all.
     pub(crate) fn from_mutations(mutations: Vec<Mutation>) -> Self {
+        if let [_] = mutations.as_slice() {
+            return Self::from_one(mutations);
+        }
         let mut merged: BTreeMap<(TableId, DecoratedKey), Mutation> = BTreeMap::new();
         for mut mutation in mutations.into_iter().filter(|mutation| !mutation.update.is_empty()) {
             mutation.update.canonicalize();
@@ -48,6 +51,13 @@ impl Operation {
             }
         }
         if merged.is_empty() { Self::Nothing } else { Self::Mutations(merged.into_values().collect()) }
+    }
+
+    /// The same for the usual statement, which makes one: there is nothing to merge it with.
+    fn from_one(mut mutations: Vec<Mutation>) -> Self {
+        mutations.retain(|mutation| !mutation.update.is_empty());
+        mutations.iter_mut().for_each(|mutation| mutation.update.canonicalize());
+        if mutations.is_empty() { Self::Nothing } else { Self::Mutations(mutations) }
     }
 }
 

@@ -115,6 +115,11 @@ pub(crate) fn with_system_keyspaces(schema: &Schema) -> Schema {
     all
 }
 
+/// Whether the table is one of the system's.
+pub fn is_system_table(table: &Table) -> bool {
+    is_system_keyspace(&table.keyspace) && find(&table.keyspace, &table.name).is_some_and(|known| known.id == table.id)
+}
+
 /// The whole content of a system table, in token order; `None` if the table is not one of the system's.
 pub fn virtual_partitions(
     table: &Table,
@@ -122,8 +127,7 @@ pub fn virtual_partitions(
     facts: &NodeFacts,
     partitioner: fn(&[u8]) -> Token,
 ) -> Option<Vec<(DecoratedKey, Partition)>> {
-    find(&table.keyspace, &table.name).filter(|known| known.id == table.id)?;
-    Some(rows::partitions(table, schema, facts, partitioner))
+    is_system_table(table).then(|| rows::partitions(table, schema, facts, partitioner))
 }
 
 /// What a read asks for, out of all partitions: with its slices, but without its limits, which the result builder keeps.

@@ -7,10 +7,10 @@ mod support;
 use std::time::Duration;
 
 use quorate_model::Consistency;
-use quorate_model::request::{ClientRequest, RequestBody, RequestError, Values};
+use quorate_model::request::{Answer, ClientRequest, RequestBody, RequestError, Values, WriteType};
 use quorate_model::value::Value;
 use quorate_node::{Input, MachineId, limits};
-use quorate_storage::LogPosition;
+use quorate_storage::{LogPosition, StorageError};
 use support::{Cluster, at};
 
 fn create(cluster: &mut Cluster, factor: u32) {
@@ -140,6 +140,64 @@ fn writes_need_not_wait_for_the_log_if_the_driver_says_so() {
         cluster.run(0, &format!("INSERT INTO ks.t (p, v) VALUES ({p}, 'x')"));
     }
     assert_eq!(cluster.rows(0, "SELECT p FROM ks.t", Consistency::One).len(), 3);
+}
+
+fn insert(p: i32) -> ClientRequest {
+    let body =
+        RequestBody::Query { text: format!("INSERT INTO ks.t (p, v) VALUES ({p}, 'x')"), values: Values::default() };
+    ClientRequest { body, keyspace: None, options: at(Consistency::One) }
+}
+
+/// What becomes of writes whose only replica is their coordinator when the log is not synced: they end as others do.
+#[test]
+fn writes_that_a_node_does_alone_end_in_time() {
+    let mut cluster = Cluster::of(1);
+    create(&mut cluster, 1);
+    let worker = MachineId::worker(0);
+    cluster.syncs = false;
+
+    // The client goes away: nobody is answered, and the next one is.
+    let (gone, waiting) = (cluster.begin(0, insert(1)), cluster.begin(0, insert(2)));
+    cluster.settle();
+    cluster.input(0, worker, Input::Cancel(gone));
+    cluster.settle();
+    let node = |cluster: &Cluster| cluster.members[0].node.as_ref().unwrap().shared.clone();
+    assert_eq!(node(&cluster).metrics.requests_in_flight.get(), 1);
+    assert!(!cluster.is_answered(waiting), "nothing is acknowledged before it is durable");
+    let durable = node(&cluster).storage().sync_log();
+    cluster.input(0, worker, Input::LogSynced(durable));
+    cluster.settle();
+    assert!(matches!(cluster.replies[&waiting].result, Ok(Answer::Void)));
+    assert!(!cluster.is_answered(gone));
+
+    // The log has no room.
+    let waiting = [cluster.begin(0, insert(3)), cluster.begin(0, insert(4))];
+    cluster.settle();
+    cluster.input(0, worker, Input::LogSynced(Err(StorageError::NoSpace("full".to_owned()))));
+    cluster.settle();
+    for id in waiting {
+        let result = &cluster.replies[&id].result;
+        assert!(matches!(result, Err(RequestError::WriteFailure { received: 0, required: 1, .. })), "{result:?}");
+    }
+
+    // The sync takes too long. What it made durable in the end is there all the same.
+    let waiting = [cluster.begin(0, insert(5)), cluster.begin(0, insert(6))];
+    cluster.run_until("both are late", |cluster| waiting.iter().all(|id| cluster.is_answered(*id)));
+    for id in waiting {
+        let timeout = RequestError::WriteTimeout {
+            consistency: Consistency::One,
+            received: 0,
+            required: 1,
+            write_type: WriteType::Simple,
+        };
+        assert_eq!(cluster.replies[&id].result.as_ref().err(), Some(&timeout));
+    }
+    let durable = node(&cluster).storage().sync_log();
+    cluster.input(0, worker, Input::LogSynced(durable));
+    cluster.settle();
+    assert_eq!(node(&cluster).metrics.requests_in_flight.get(), 0);
+    let rows = cluster.rows(0, "SELECT p FROM ks.t WHERE p IN (1, 2, 5, 6)", Consistency::One);
+    assert_eq!(rows.len(), 4);
 }
 
 /// A damaged table that nobody else keeps cannot be rebuilt; that keeps no other table waiting.

@@ -46,22 +46,10 @@ impl Worker {
         let asked = request.options.timeout_ms;
         request.options.timeout_ms = asked.map(|millis| millis.min(limits::TIMEOUT_MS_MAX));
         let timeout = self.timeout_of(&request);
-        let mut op = Op {
-            client,
-            answered: false,
-            arrived: step.now.mono,
-            deadline: step.now.mono + timeout,
-            epoch: self.snapshot.epoch(),
-            warnings: Vec::new(),
-            trace: request.options.tracing.then(|| self.new_trace(step)),
-            calls: Vec::new(),
-            timer: None,
-            replans: Vec::new(),
-            kind: Kind::Control,
-        };
+        let mut op = Op::new(client, step.now.mono, step.now.mono + timeout, self.snapshot.epoch());
+        op.trace = request.options.tracing.then(|| self.new_trace(step));
         self.next_op += 1;
         let id = self.next_op;
-        self.by_client.insert(client, id);
         if let Err(error) = self.execute(step, id, &mut op, request, timeout) {
             self.answer(step, &mut op, Err(error));
         }
@@ -81,8 +69,8 @@ impl Worker {
                 }
             }
         }
-        if self.by_client.len() >= self.shared.config.requests_max {
-            let text = format!("{} requests are in flight on this node's worker", self.by_client.len());
+        if self.clients_waiting() >= self.shared.config.requests_max {
+            let text = format!("{} requests are in flight on this node's worker", self.clients_waiting());
             return Err(RequestError::Overloaded(text));
         }
         // Answered writes stay until their last replica has answered or their time is over.
@@ -92,6 +80,11 @@ impl Worker {
             return Err(RequestError::Overloaded(text));
         }
         Ok(())
+    }
+
+    /// Clients that wait for an answer.
+    pub(super) fn clients_waiting(&self) -> usize {
+        self.by_client.len() + self.alone.count()
     }
 
     fn timeout_of(&self, request: &ClientRequest) -> Duration {
@@ -336,7 +329,7 @@ impl Worker {
 
     /// The client is gone: reads end, writes go on to their hints, and nobody is answered.
     pub(super) fn cancel(&mut self, client: RequestId) {
-        let Some(id) = self.by_client.remove(&client) else { return };
+        let Some(id) = self.by_client.remove(&client) else { return self.cancel_alone(client) };
         let Some(mut op) = self.ops.remove(&id) else { return };
         op.answered = true;
         self.put_back(id, op);

@@ -1,5 +1,6 @@
 //! A worker: the requests in flight on one core, as coordinator and as replica.
 
+mod alone;
 mod calls;
 mod client;
 mod hints;
@@ -29,6 +30,7 @@ use crate::machine::{Input, Internal, Lane, MachineId, Output, PeerAddress, Requ
 use crate::peer::Frame;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
+use alone::Alone;
 use calls::{Call, Calls};
 use hints::Hints;
 use op::Op;
@@ -51,6 +53,7 @@ pub struct Worker {
     ops: BTreeMap<u64, Op>,
     next_op: u64,
     by_client: BTreeMap<RequestId, u64>,
+    alone: Alone,
     calls: Calls,
     timers: BTreeSet<(Instant, u64)>,
     replica: Replica,
@@ -74,6 +77,7 @@ impl Worker {
             ops: BTreeMap::new(),
             next_op: 0,
             by_client: BTreeMap::new(),
+            alone: Alone::default(),
             calls: Calls::default(),
             timers: BTreeSet::new(),
             replica: Replica::default(),
@@ -111,6 +115,9 @@ impl Worker {
                 }
             }
             Input::LogSynced(result) => {
+                if result.is_err() {
+                    self.hand_over_all(&mut step);
+                }
                 self.replica.log_synced(now, &self.shared, result, &mut self.served, step.out);
             }
             Input::Internal(Internal(message)) => self.take_message(&mut step, message),
@@ -123,13 +130,13 @@ impl Worker {
             self.to_control(&mut step, Message::Settled { worker: self.machine, epoch });
         }
         self.replica.finish_step(step.out);
-        self.shared.metrics.requests_in_flight.set(self.by_client.len() as u64);
+        self.shared.metrics.requests_in_flight.set(self.clients_waiting() as u64);
     }
 
     /// When it wants an [`Input::Tick`] at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        [timer, self.parked.deadline()].into_iter().flatten().min()
+        [timer, self.parked.deadline(), self.alone.deadline()].into_iter().flatten().min()
     }
 
     /// Asserts the invariants between its tables.
@@ -137,6 +144,7 @@ impl Worker {
         for (at, op) in &self.timers {
             assert_eq!(self.ops.get(op).and_then(|op| op.timer), Some(*at), "a timer of an operation that has none");
         }
+        self.alone.check();
         for op in self.by_client.values() {
             assert!(self.ops.contains_key(op), "a client waits for an operation that is gone");
         }
@@ -232,6 +240,8 @@ impl Worker {
                         let envelope = ResponseEnvelope { id, epoch, body: served.response, trace: served.trace };
                         self.respond(step, from, envelope);
                     }
+                    Origin::Alone { id } => self.alone_served(step, id, &served.response),
+                    Origin::Nobody => {}
                     Origin::Control { token } => {
                         self.to_control(step, Message::Applied { token, response: served.response });
                     }
@@ -304,6 +314,7 @@ impl Worker {
 
     fn fire_timers(&mut self, step: &mut Step<'_>) {
         self.refuse_expired(step);
+        self.hand_over_late(step);
         while let Some((at, id)) = self.timers.first().copied() {
             if at > step.now.mono {
                 break;
@@ -336,9 +347,19 @@ impl Worker {
         }
         if op.is_finished() {
             self.calls.forget(op.calls.drain(..));
-            self.by_client.remove(&op.client);
+            self.unfile(&op);
         } else {
+            if !op.is_filed && !op.answered {
+                op.is_filed = true;
+                self.by_client.insert(op.client, id);
+            }
             self.ops.insert(id, op);
+        }
+    }
+
+    fn unfile(&mut self, op: &Op) {
+        if op.is_filed {
+            self.by_client.remove(&op.client);
         }
     }
 
@@ -352,7 +373,7 @@ impl Worker {
         if std::mem::replace(&mut op.answered, true) {
             return;
         }
-        self.by_client.remove(&op.client);
+        self.unfile(op);
         let trace = op.finish_trace(step.now);
         let response = ClientResponse { result, warnings: std::mem::take(&mut op.warnings), trace };
         step.out.push(Output::Reply { id: op.client, response: Box::new(response) });

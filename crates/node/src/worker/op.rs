@@ -21,6 +21,8 @@ pub(super) struct Op {
     pub epoch: Epoch,
     pub warnings: Vec<String>,
     pub trace: Option<Trace>,
+    /// Whether the worker knows that the client waits for it.
+    pub is_filed: bool,
     /// Calls in flight.
     pub calls: Vec<u64>,
     /// The timer that is set for it.
@@ -39,6 +41,24 @@ pub(super) enum Kind {
 }
 
 impl Op {
+    /// One that does nothing yet.
+    pub(super) fn new(client: RequestId, arrived: Instant, deadline: Instant, epoch: Epoch) -> Self {
+        Self {
+            client,
+            answered: false,
+            arrived,
+            deadline,
+            epoch,
+            warnings: Vec::new(),
+            trace: None,
+            is_filed: false,
+            calls: Vec::new(),
+            timer: None,
+            replans: Vec::new(),
+            kind: Kind::Control,
+        }
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         match &self.kind {
             Kind::Write(write) => write.machine.is_finished(),

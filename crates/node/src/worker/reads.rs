@@ -211,8 +211,12 @@ impl Worker {
             }
             let command = page_command(command, answering, builder.rows_remaining());
             let table = Arc::clone(&answering.operation.plan.table);
-            let resume = read.resume.clone();
-            match self.read_virtual(&table, &command, resume.as_ref()) {
+            let (resume, consistency, timeout) = (read.resume.clone(), read.consistency, read.timeout);
+            let found = match self.read_virtual(&table, &command, resume.as_ref()) {
+                None if resume.is_none() => self.read_alone(op, &command, consistency, timeout),
+                found => found,
+            };
+            match found {
                 Some(response) => {
                     if !self.take_page(step, op, response) {
                         return;
@@ -260,7 +264,7 @@ impl Worker {
             resume: read.resume.clone(),
             consistency: read.consistency,
             deadline,
-            speculative_delay: speculative.and_then(|retry| retry.delay(&self.latencies, read.timeout)),
+            speculative_delay: speculative.and_then(|retry| retry.delay(&mut self.latencies, read.timeout)),
             read_repair: match options.read_repair.eq_ignore_ascii_case("NONE") {
                 true => ReadRepair::None,
                 false => ReadRepair::Blocking,

@@ -30,6 +30,13 @@ pub(super) enum Origin {
         /// Its name for the request.
         id: u64,
     },
+    /// A client of this worker, whose write this node does alone.
+    Alone {
+        /// The worker's name for it.
+        id: u64,
+    },
+    /// Nobody any more.
+    Nobody,
     /// This node's control machine, which had mutations applied.
     Control {
         /// Its name for them.
@@ -132,7 +139,7 @@ impl Replica {
         if request.epoch < snapshot.metadata.placement_epoch {
             return Some(ReplicaFailure::StaleEpoch { current: snapshot.epoch() });
         }
-        if self.in_flight() >= limits::PEER_REQUESTS_MAX {
+        if !self.has_room() {
             return Some(ReplicaFailure::Overloaded(format!(
                 "{} requests are in flight on this replica",
                 self.in_flight()
@@ -148,14 +155,25 @@ impl Replica {
         encoded: EncodedMutation,
         trace: bool,
     ) -> Result<(), ReplicaFailure> {
+        let is_new = !matches!(origin, Origin::Control { .. });
+        let position = self.admit(context, &encoded, is_new)?;
+        self.hold(context, position, encoded.mutation, origin, trace);
+        Ok(())
+    }
+
+    /// Appends a mutation to the log. What control hands over is not new: a replica has accepted it before.
+    pub(super) fn admit(
+        &mut self,
+        context: &mut Context<'_>,
+        encoded: &EncodedMutation,
+        is_new: bool,
+    ) -> Result<LogPosition, ReplicaFailure> {
         let Context { now, shared, snapshot, .. } = context;
-        let mutation = encoded.mutation;
+        let mutation = &encoded.mutation;
         if snapshot.table(mutation.table).is_none() {
             return Err(ReplicaFailure::UnknownTable);
         }
         if let Some(timestamp) = mutation.update.max_timestamp() {
-            // What control hands over was accepted by a replica before.
-            let is_new = !matches!(origin, Origin::Control { .. });
             if let Some(ahead_us) = ahead_by_us(timestamp, now.wall, shared.config.clock_skew_max)
                 && is_new
             {
@@ -165,14 +183,43 @@ impl Replica {
         }
         let position = shared.storage().append(&encoded.bytes).map_err(write_failure)?;
         self.sync_wanted = true;
-        let write = PendingWrite { position, mutation, origin, arrived: now.mono, trace };
+        Ok(position)
+    }
+
+    /// Keeps an appended mutation until it is durable; then it is applied, and `origin` hears of it.
+    pub(super) fn hold(
+        &mut self,
+        context: &mut Context<'_>,
+        position: LogPosition,
+        mutation: Arc<Mutation>,
+        origin: Origin,
+        trace: bool,
+    ) {
+        let write = PendingWrite { position, mutation, origin, arrived: context.now.mono, trace };
         if self.durable.is_some_and(|durable| position <= durable) {
-            let served = apply(*now, shared, write);
+            let served = apply(context.now, context.shared, write);
             context.done.push(served);
         } else {
             self.writes.push_back(write);
         }
-        Ok(())
+    }
+
+    /// Whether another request may be in flight.
+    pub(super) fn has_room(&self) -> bool {
+        self.in_flight() < limits::PEER_REQUESTS_MAX
+    }
+
+    /// The mutation that waits for this origin's sake.
+    pub(super) fn mutation_of(&self, origin: Origin) -> Option<Arc<Mutation>> {
+        let waiting = self.writes.iter().find(|write| write.origin == origin);
+        waiting.map(|write| Arc::clone(&write.mutation))
+    }
+
+    /// Lets somebody else hear of a waiting mutation's end.
+    pub(super) fn redirect(&mut self, from: Origin, to: Origin) {
+        if let Some(write) = self.writes.iter_mut().find(|write| write.origin == from) {
+            write.origin = to;
+        }
     }
 
     fn read(

@@ -25,6 +25,9 @@ impl Worker {
         command: &ReadCommand,
         resume: Option<&Continuation>,
     ) -> Option<ReadResponse> {
+        if !system_tables::is_system_table(table) {
+            return None;
+        }
         let schema = &self.snapshot.metadata.schema;
         let partitioner = quorate_ring::partitioner::token;
         let partitions = system_tables::virtual_partitions(table, schema, &self.facts(), partitioner)?;

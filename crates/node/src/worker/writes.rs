@@ -30,12 +30,21 @@ impl Worker {
         consistency: Consistency,
         write_type: WriteType,
     ) -> Result<(), RequestError> {
-        let mut writes = Vec::with_capacity(mutations.len());
-        for mutation in mutations {
-            let plan = self.plan_mutation(&mutation)?;
-            writes.push((EncodedMutation::new(mutation), plan));
+        let mut encoded: Vec<EncodedMutation> = mutations.into_iter().map(EncodedMutation::new).collect();
+        self.check_size(encoded.iter().map(|mutation| mutation.bytes.len()))?;
+        if encoded.len() == 1
+            && let Some(only) = encoded.pop()
+        {
+            match self.write_alone(step, op, only, consistency, write_type) {
+                Some(only) => encoded.push(only),
+                None => return Ok(()),
+            }
         }
-        self.check_size(writes.iter().map(|(mutation, _)| mutation.bytes.len()))?;
+        let mut writes = Vec::with_capacity(encoded.len());
+        for encoded in encoded {
+            let plan = self.plan_mutation(&encoded.mutation)?;
+            writes.push((encoded, plan));
+        }
         self.shared.metrics.coordinated_writes_total.add(writes.len() as u64);
         let mut outputs = Vec::new();
         let machine = BatchMachine::start(writes, consistency, write_type, op.deadline, step.now.mono, &mut outputs);
@@ -63,7 +72,7 @@ impl Worker {
         Ok(())
     }
 
-    fn plan_mutation(&self, mutation: &Mutation) -> Result<ReplicaPlan, RequestError> {
+    pub(super) fn plan_mutation(&self, mutation: &Mutation) -> Result<ReplicaPlan, RequestError> {
         let Some(table) = self.snapshot.table(mutation.table) else {
             return Err(RequestError::invalid(format!("table {} does not exist any more", mutation.table)));
         };
@@ -99,7 +108,7 @@ impl Worker {
         }
     }
 
-    fn write_outputs(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op, outputs: Vec<BatchOutput>) {
+    pub(super) fn write_outputs(&mut self, step: &mut Step<'_>, id: u64, op: &mut Op, outputs: Vec<BatchOutput>) {
         for output in outputs {
             match output {
                 BatchOutput::Part(part, WriteOutput::Send { to, tag, request }) => {

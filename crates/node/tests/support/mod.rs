@@ -33,7 +33,7 @@ pub struct Cluster {
     /// Whether the log is synced when a machine asks for it.
     pub syncs: bool,
     queue: VecDeque<(usize, MachineId, Input)>,
-    replies: BTreeMap<RequestId, ClientResponse>,
+    pub replies: BTreeMap<RequestId, ClientResponse>,
     next_request: u64,
     directory: BTreeMap<String, usize>,
 }
