@@ -204,9 +204,8 @@ impl PackedPartition {
                 !contains(bounds.0, bounds.1, key) || take(PackedRow { key, packed, one: Some(one) })
             }
             Rows::Many(rows) => {
-                let mut range = rows.range::<[u8], _>(bounds);
-                let mut take = |(key, packed): (&'_ Box<[u8]>, &'_ Box<[u8]>)| take(row_of(key, packed));
-                if reversed { range.rev().all(&mut take) } else { range.all(&mut take) }
+                let mut range = rows.range::<[u8], _>(bounds).map(|(key, packed)| row_of(key, packed));
+                if reversed { range.rev().all(take) } else { range.all(take) }
             }
         }
     }
