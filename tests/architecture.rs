@@ -27,7 +27,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ),
     ("sim", &["model", "env", "ring", "membership", "coordinator", "cql", "storage", "node"]),
     ("client", &["model", "ring", "proto"]),
-    ("shell", &["client", "cql", "model"]),
+    ("shell", &["client", "cql", "cql-wire", "model"]),
     ("bench", &["client", "proto", "model"]),
     ("admin", &["client", "proto", "model"]),
 ];

@@ -8,4 +8,5 @@ mod support;
 mod demo;
 mod failures;
 mod flights;
+mod fronts;
 mod shell;

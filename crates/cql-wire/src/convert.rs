@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quorate_model::NodeId;
 use quorate_model::request::{
-    Answer, BatchStatement, ClientRequest, QueryOptions, RequestBody, RequestError, ResultMetadata, SchemaChange,
-    StatementId, Values,
+    Answer, BatchStatement, ClientRequest, Place, QueryOptions, RequestBody, RequestError, ResultMetadata,
+    SchemaChange, StatementId, Values,
 };
 use quorate_model::{Seconds, Timestamp};
 
+use crate::message::CustomPayload;
 use crate::message::batch::{Batch, BatchText};
 use crate::message::error::{ErrorKind, ErrorMessage, FailureReason, Failures, Replicas, WriteKind};
 use crate::message::event::{SchemaChanged, SchemaTarget};
@@ -246,6 +247,29 @@ pub fn error_message(error: &RequestError, address_of: &dyn Fn(NodeId) -> Option
         RequestError::Unprepared(id) => ErrorKind::Unprepared { id: Bytes::copy_from_slice(&id.0) },
     };
     ErrorMessage { message: error.to_string(), kind }
+}
+
+/// The `STARTUP` option by which a client says that it wants to know where a statement is wrong: the protocol has no word
+/// for it. Any value but the empty one means yes.
+pub const PLACES_OPTION: &str = "QUORATE_PLACES";
+/// The custom payload of an error that says where: line, column and length as three big-endian u32.
+const PLACE_PAYLOAD: &str = "quorate.place";
+
+/// Where the statement is wrong, for a client that has asked by [`PLACES_OPTION`].
+pub fn place_payload(error: &RequestError) -> CustomPayload {
+    let (RequestError::Syntax { place: Some(place), .. } | RequestError::Invalid { place: Some(place), .. }) = error
+    else {
+        return Vec::new();
+    };
+    let numbers = [place.line, place.column, place.length].map(u32::to_be_bytes).concat();
+    vec![(PLACE_PAYLOAD.to_owned(), Some(Bytes::from(numbers)))]
+}
+
+/// What [`place_payload`] has said.
+pub fn place_of(payload: &CustomPayload) -> Option<Place> {
+    let (_, bytes) = payload.iter().find(|(name, _)| name == PLACE_PAYLOAD)?;
+    let mut numbers = bytes.as_ref()?.as_chunks::<4>().0.iter().map(|bytes| u32::from_be_bytes(*bytes));
+    Some(Place { line: numbers.next()?, column: numbers.next()?, length: numbers.next()? })
 }
 
 #[cfg(test)]

@@ -100,9 +100,12 @@ pub struct DemoArgs {
 
 #[derive(Args)]
 pub struct ShellArgs {
-    /// The node, and its gRPC port
+    /// The node, and the port of its front
     #[arg(value_name = "HOST[:PORT]", default_value = "127.0.0.1")]
     pub host: String,
+    /// What carries the requests: grpc (port 9044), or cql, the native protocol of any server that speaks it (port 9042)
+    #[arg(long, default_value = "grpc", value_parser = ["grpc", "cql"])]
+    pub front: String,
     /// Run these statements and commands, then end
     #[arg(short = 'e', long = "execute", value_name = "CQL")]
     pub execute: Vec<String>,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use quorate_shell::cql::CqlFront;
+use quorate_shell::front::Front;
 use quorate_shell::grpc::GrpcFront;
 use quorate_shell::table::Format;
 use quorate_shell::{ShellOptions, run as run_shell};
@@ -16,8 +18,12 @@ pub async fn run(args: &ShellArgs) -> u8 {
         format: Format::parse(&args.format).unwrap_or_default(),
         keyspace: args.keyspace.clone(),
     };
-    match GrpcFront::connect(&args.host).await {
-        Ok(front) => run_shell(Arc::new(front), &options).await,
+    let front: Result<Arc<dyn Front>, _> = match args.front.as_str() {
+        "cql" => CqlFront::connect(&args.host).await.map(|front| Arc::new(front) as _),
+        _ => GrpcFront::connect(&args.host).await.map(|front| Arc::new(front) as _),
+    };
+    match front {
+        Ok(front) => run_shell(front, &options).await,
         Err(error) => {
             eprintln!("{error}");
             1

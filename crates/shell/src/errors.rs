@@ -78,10 +78,15 @@ impl ShellError {
 
 /// Error class, code and message in the manner of Cassandra's Python tools.
 pub fn describe(error: &RequestError) -> String {
+    describe_as(error, &error.to_string())
+}
+
+/// [`describe`] with the words of the server that said it.
+pub fn describe_as(error: &RequestError, message: &str) -> String {
     let (class, what) = match error {
-        RequestError::Syntax { message, .. } => return format!("SyntaxException: {message}"),
-        RequestError::Configuration(message) => return format!("ConfigurationException: {message}"),
-        RequestError::AlreadyExists { .. } => return format!("AlreadyExists: {error}"),
+        RequestError::Syntax { .. } => return format!("SyntaxException: {message}"),
+        RequestError::Configuration(_) => return format!("ConfigurationException: {message}"),
+        RequestError::AlreadyExists { .. } => return format!("AlreadyExists: {message}"),
         RequestError::Server(_) => ("ServerError", "Server error"),
         RequestError::Protocol(_) => ("ProtocolException", "Protocol error"),
         RequestError::Unavailable { .. } => ("Unavailable", "Unavailable exception"),
@@ -101,5 +106,5 @@ pub fn describe(error: &RequestError) -> String {
         RequestError::Invalid { .. } => ("InvalidRequest", "Invalid query"),
         RequestError::Unprepared(_) => ("PreparedQueryNotFound", "Unprepared"),
     };
-    format!("{class}: Error from server: code={:04x} [{what}] message=\"{error}\"", error.code())
+    format!("{class}: Error from server: code={:04x} [{what}] message=\"{message}\"", error.code())
 }

@@ -1,4 +1,4 @@
-//! The seam between the shell and whatever carries its requests: gRPC now, the CQL native protocol later, a fake in tests.
+//! The seam between the shell and whatever carries its requests: gRPC, the CQL native protocol, a fake in tests.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -35,6 +35,10 @@ pub enum FrontError {
     /// The server said no, or could not finish it.
     #[error("{}", crate::errors::describe(.0))]
     Request(RequestError),
+    /// The same, in the server's own words.
+    #[error("{}", crate::errors::describe_as(.error, .message))]
+    #[allow(missing_docs, reason = "the names say it")]
+    Worded { error: RequestError, message: String },
     /// Nothing was sent, so nothing was done.
     #[error("ConnectionException: Unable to connect to {endpoint}: {reason}")]
     #[allow(missing_docs, reason = "the names say it")]
@@ -52,7 +56,7 @@ impl FrontError {
     /// Whether the request certainly had no effect.
     pub fn is_refused(&self) -> bool {
         match self {
-            Self::Request(error) => error.outcome() == Outcome::Refused,
+            Self::Request(error) | Self::Worded { error, .. } => error.outcome() == Outcome::Refused,
             Self::Unreachable { .. } | Self::Unsendable(_) => true,
             Self::Lost { .. } => false,
         }
@@ -61,7 +65,7 @@ impl FrontError {
     /// Whether the same request may succeed later, and sending it again is safe.
     pub fn is_worth_another_attempt(&self) -> bool {
         let passes = match self {
-            Self::Request(error) => matches!(
+            Self::Request(error) | Self::Worded { error, .. } => matches!(
                 error,
                 RequestError::Unavailable { .. }
                     | RequestError::Overloaded(_)

@@ -19,6 +19,7 @@ pub mod codec;
 pub mod commands;
 pub mod complete;
 pub mod copy;
+pub mod cql;
 pub mod describe;
 pub mod errors;
 pub mod front;

@@ -24,3 +24,15 @@ pub const SOURCE_DEPTH_MAX: usize = 16;
 pub const HISTORY_LINES_MAX: usize = 10_000;
 /// Longest statement, in bytes.
 pub const STATEMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Requests in flight on one connection of the CQL front; further ones wait.
+pub const CQL_IN_FLIGHT_MAX: usize = 1_000;
+/// Requests that wait for their turn on one connection of the CQL front.
+pub const CQL_WAITING_MAX: usize = 1_000;
+/// Time to connect over CQL, with the answer to `STARTUP`.
+pub const CQL_CONNECT_MS: u64 = 5_000;
+/// Time for an answer over CQL.
+pub const CQL_ANSWER_MS: u64 = 600_000;
+/// Looks for a trace that is not whole yet, each after [`CQL_TRACE_PAUSE_MS`].
+pub const CQL_TRACE_LOOKS_MAX: u32 = 100;
+/// See [`CQL_TRACE_LOOKS_MAX`].
+pub const CQL_TRACE_PAUSE_MS: u64 = 50;

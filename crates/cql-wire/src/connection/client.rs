@@ -52,8 +52,14 @@ impl ClientConnection {
 
     /// Writes the `STARTUP` that opens it. Nothing else but `OPTIONS` may be sent before the server has answered it.
     pub fn start(&mut self, stream: i16) -> Result<(), WireError> {
-        let startup = Request::Startup(Startup::new(self.compression));
-        self.request(stream, &startup.into())
+        self.start_with(stream, Vec::new())
+    }
+
+    /// [`ClientConnection::start`] with more options: names and values.
+    pub fn start_with(&mut self, stream: i16, options: Vec<(String, String)>) -> Result<(), WireError> {
+        let mut startup = Startup::new(self.compression);
+        startup.options.extend(options);
+        self.request(stream, &Request::Startup(startup).into())
     }
 
     /// Writes a request.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Buf as _;
+use quorate_cql_wire::convert::place_payload;
 use quorate_cql_wire::message::event::{EVENT_STREAM, Event, EventKind};
 use quorate_cql_wire::{FromClient, ProtocolVersion, Response, ResponseMessage, ServerConnection};
 use quorate_model::request::{Answer, ClientResponse};
@@ -34,6 +35,8 @@ pub(super) struct Inner {
     pub(super) events: Vec<EventKind>,
     /// An overload is to be an error, rather than a pause.
     pub(super) throws_on_overload: bool,
+    /// The client wants to know where a statement is wrong.
+    pub(super) wants_places: bool,
     /// Requests in flight by their order; `None` for one whose number with the machine is not known yet.
     in_flight: BTreeMap<u64, Option<RequestId>>,
     next: u64,
@@ -71,6 +74,7 @@ impl Connection {
             keyspace: None,
             events: Vec::new(),
             throws_on_overload: false,
+            wants_places: false,
             in_flight: BTreeMap::new(),
             next: 0,
             share,
@@ -135,7 +139,12 @@ impl CqlItem {
         if let Ok(Answer::SetKeyspace(keyspace)) = &response.result {
             inner.keyspace = Some(keyspace.clone());
         }
-        let message = handle::response(response, &self.asked);
+        let place = match &response.result {
+            Err(error) if inner.wants_places => place_payload(error),
+            _ => Vec::new(),
+        };
+        let mut message = handle::response(response, &self.asked);
+        message.custom_payload.extend(place);
         inner.wire.respond(self.asked.version, self.asked.stream, &message);
         drop(inner);
         self.connection.wake.notify_one();

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use quorate_cql_wire::convert::{
-    KnownMetadata, answer_result, batch_request, error_message, execute_request, prepare_request, query_request,
+    KnownMetadata, PLACES_OPTION, answer_result, batch_request, error_message, execute_request, prepare_request,
+    query_request,
 };
 use quorate_cql_wire::message::error::{ErrorKind, ErrorMessage};
 use quorate_cql_wire::message::ready::Ready;
@@ -54,6 +55,7 @@ pub(super) fn request(thread: &Arc<Thread>, connection: &Arc<Connection>, arrive
         Request::Startup(_) if started => Err(protocol("Unexpected message STARTUP: the connection has started")),
         Request::Startup(startup) => {
             inner.throws_on_overload = startup.throws_on_overload();
+            inner.wants_places = startup.option(PLACES_OPTION).is_some_and(|value| !value.is_empty());
             Err(start(&startup))
         }
         other if !started => {
