@@ -497,6 +497,11 @@ impl ReadMachine {
         {
             return RequestError::Overloaded(reason);
         }
+        // Nobody said no: those behind a lost link, as the late ones, did not answer.
+        let late = |failure: &Option<ReplicaFailure>| matches!(failure, None | Some(ReplicaFailure::DeadlinePassed));
+        if !self.misses.is_empty() && self.misses.iter().all(|(_, failure)| late(failure)) {
+            return self.timeout();
+        }
         let reason = |failure: &Option<ReplicaFailure>| match failure {
             Some(failure) => failure.reason(),
             None => "connection lost".to_owned(),

@@ -221,6 +221,20 @@ fn a_repair_that_cannot_be_made_goes_to_another_replica() {
 }
 
 #[test]
+fn a_lost_link_is_a_timeout_that_need_not_be_waited_for() {
+    let replicas = [Partition::default(), Partition::default(), Partition::default()];
+    let mut story = Story::new(request(Consistency::All, None), plan(1, &[]), replicas);
+    story.answers(1).answers(2);
+    story.step("3: link down", Instant(20), ReadInput::LinkDown { node: node(3) });
+    story.tells(
+        "read at ALL -> data 1 digest 2 digest 3
+         1 answers ->
+         2 answers ->
+         3: link down -> error 0x1200",
+    );
+}
+
+#[test]
 fn deleted_rows_are_made_up_for() {
     let rows = partition(&[(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]);
     let mut deleted = partition(&[(1, -6), (2, -6), (3, -6)]);

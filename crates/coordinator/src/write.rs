@@ -360,7 +360,8 @@ impl WriteMachine {
                 }
             }
         }
-        let late = |miss: &Miss| matches!(miss, Miss::Failed(ReplicaFailure::DeadlinePassed));
+        // Nobody said no: of those behind a lost link, as of the late ones, it is only not known.
+        let late = |miss: &Miss| matches!(miss, Miss::LinkDown | Miss::Failed(ReplicaFailure::DeadlinePassed));
         if !self.misses.is_empty() && self.misses.iter().all(|(_, miss)| late(miss)) {
             return self.timeout();
         }

@@ -176,6 +176,18 @@ fn what_may_have_been_applied_is_never_called_refused() {
 }
 
 #[test]
+fn a_lost_link_is_a_timeout_that_need_not_be_waited_for() {
+    let mut story = Story::new(Consistency::All, plan(1, &[1, 2, 3], None, &[]));
+    story.written(1).written(2).step("3: link down", Instant(5), WriteInput::LinkDown { node: node(3) });
+    story.tells(
+        "write at ALL -> send 1#0 send 2#0 send 3#0
+         1: written ->
+         2: written ->
+         3: link down -> hint 3 error 0x1100 finished",
+    );
+}
+
+#[test]
 fn a_timeout_hints_whoever_did_not_answer() {
     let mut story = Story::new(Consistency::All, plan(1, &[1, 2, 3], None, &[]));
     story.written(1).deadline();

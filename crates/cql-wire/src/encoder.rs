@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, BytesMut};
 
 use crate::compression::Compression;
-use crate::envelope::{COMPRESSED, HEADER_BYTES, RESPONSE};
+use crate::envelope::{COMPRESSED, HEADER_BYTES, RESPONSE, USE_BETA};
 use crate::error::WireError;
 use crate::limits::{BODY_BYTES_MAX, SEGMENT_PAYLOAD_BYTES_MAX};
 use crate::message::error::{ErrorKind, ErrorMessage};
@@ -86,7 +86,8 @@ impl Encoder {
         let to = if self.segments.is_some() { &mut self.waiting } else { &mut self.out };
         let begin = to.len();
         to.put_u8(start.direction | start.version.number());
-        to.put_u8(start.flags | if compression.is_some() { COMPRESSED } else { 0 });
+        let compressed = if compression.is_some() { COMPRESSED } else { 0 };
+        to.put_u8(start.flags | compressed | if start.version.is_beta() { USE_BETA } else { 0 });
         to.put_i16(start.stream);
         to.put_u8(start.opcode as u8);
         to.put_u32(0);

@@ -78,6 +78,9 @@ impl Header {
         let Some(version) = ProtocolVersion::from_number(number) else {
             return read_unknown(bytes, number);
         };
+        if side == Side::Server && version.is_beta() && bytes.get(1).is_none_or(|flags| flags & USE_BETA == 0) {
+            return read_unknown(bytes, number);
+        }
         let Some(&[_, flags, stream_high, stream_low, opcode, a, b, c, d]) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Ok(None);
         };
@@ -90,14 +93,14 @@ impl Header {
     }
 }
 
-/// What to say to a version that is not spoken here, as soon as its header is there.
+/// What to say to a version that is not spoken here, or not without its flag, as soon as its header is there.
 fn read_unknown(bytes: &[u8], number: u8) -> Result<Option<Header>, FramingError> {
     let header_bytes = if matches!(number, 1 | 2) { OLD_HEADER_BYTES } else { HEADER_BYTES };
-    let Some(&[_, flags, stream_high, stream_low]) = bytes.first_chunk::<4>().filter(|_| bytes.len() >= header_bytes)
+    let Some(&[_, _, stream_high, stream_low]) = bytes.first_chunk::<4>().filter(|_| bytes.len() >= header_bytes)
     else {
         return Ok(None);
     };
-    let message = version_problem(number, flags & USE_BETA != 0);
+    let message = version_problem(number);
     let answer = version_answer(number, i16::from_be_bytes([stream_high, stream_low]), &message);
     Err(FramingError::Version { number, message, answer })
 }

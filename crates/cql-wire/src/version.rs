@@ -16,15 +16,22 @@ pub enum ProtocolVersion {
     V4 = 4,
     /// Version 5 (Cassandra 4.0 and later).
     V5 = 5,
+    /// Version 6, in beta: for clients that say that they know. So far it differs from version 5 in nothing that is sent.
+    V6 = 6,
 }
 
 impl ProtocolVersion {
     /// All versions spoken here, in order.
-    pub const ALL: [Self; 3] = [Self::V3, Self::V4, Self::V5];
+    pub const ALL: [Self; 4] = [Self::V3, Self::V4, Self::V5, Self::V6];
 
     /// The version with this number.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|version| version.number() == number)
+    }
+
+    /// Whether it is not final: a client that opens with it says by a flag that it knows.
+    pub fn is_beta(self) -> bool {
+        self == Self::V6
     }
 
     /// Its number.
@@ -45,31 +52,30 @@ impl ProtocolVersion {
 
 impl fmt::Display for ProtocolVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/v{}", self.number(), self.number())
+        let beta = if self.is_beta() { "-beta" } else { "" };
+        write!(f, "{}/v{}{beta}", self.number(), self.number())
     }
 }
 
-/// The version that is in beta in the field, and not spoken here.
-const BETA_VERSION: u8 = 6;
-
 /// What is wrong with a version that somebody opened a connection with.
-pub(crate) fn version_problem(number: u8, beta_flag: bool) -> String {
-    if number == BETA_VERSION && !beta_flag {
-        return format!("Beta version of the protocol used ({number}/v{number}-beta), but USE_BETA flag is unset");
+pub(crate) fn version_problem(number: u8) -> String {
+    if let Some(version) = ProtocolVersion::from_number(number).filter(|version| version.is_beta()) {
+        return format!("Beta version of the protocol used ({version}), but USE_BETA flag is unset");
     }
     let supported = ProtocolVersion::names().join(", ");
     format!("Invalid or unsupported protocol version ({number}); supported versions are ({supported})")
 }
 
 /// The whole answer to such a version, in an envelope that its sender can read: versions 1 and 2 in their own short
-/// header, 6 in its own, everything else as version 5, on which drivers step down.
+/// header, the beta in its own, everything else as version 5, on which drivers step down.
 pub(crate) fn version_answer(number: u8, stream: i16, message: &str) -> Bytes {
     let mut body = BytesMut::new();
     let mut writer = Writer::new(&mut body);
     writer.i32(crate::message::error::PROTOCOL);
     writer.string(message);
     let mut answer = BytesMut::with_capacity(body.len() + 9);
-    let shown = if (1..=BETA_VERSION).contains(&number) { number } else { ProtocolVersion::V5.number() };
+    let shown =
+        if (1..=ProtocolVersion::V6.number()).contains(&number) { number } else { ProtocolVersion::V5.number() };
     answer.put_u8(0x80 | shown);
     answer.put_u8(0);
     if shown < ProtocolVersion::V3.number() {

@@ -409,9 +409,24 @@ fn versions_that_are_not_spoken_are_told_so_in_an_envelope_they_can_read() {
         connection.output().split().to_vec()
     };
     for (number, flags, version, text) in [
-        (66, 0, 0x85, "Invalid or unsupported protocol version (66); supported versions are (3/v3, 4/v4, 5/v5)"),
-        (65, 0, 0x85, "Invalid or unsupported protocol version (65); supported versions are (3/v3, 4/v4, 5/v5)"),
-        (6, 0x10, 0x86, "Invalid or unsupported protocol version (6); supported versions are (3/v3, 4/v4, 5/v5)"),
+        (
+            66,
+            0,
+            0x85,
+            "Invalid or unsupported protocol version (66); supported versions are (3/v3, 4/v4, 5/v5, 6/v6-beta)",
+        ),
+        (
+            65,
+            0,
+            0x85,
+            "Invalid or unsupported protocol version (65); supported versions are (3/v3, 4/v4, 5/v5, 6/v6-beta)",
+        ),
+        (
+            7,
+            0x10,
+            0x85,
+            "Invalid or unsupported protocol version (7); supported versions are (3/v3, 4/v4, 5/v5, 6/v6-beta)",
+        ),
         (6, 0, 0x86, "Beta version of the protocol used (6/v6-beta), but USE_BETA flag is unset"),
     ] {
         let answer = told(&header(number, flags, 0, 5, 0));

@@ -81,8 +81,7 @@ pub(crate) fn changes_of_update(
         let found = column(table, &assignment.column)?;
         refuse_key(found, &assignment.column, |name| format!("PRIMARY KEY part {name} found in SET part"))?;
         let change = change_of(assignment, found, parameters)?;
-        let sets_all = |change: &ColumnChange| matches!(change.kind, ChangeKind::Set(_));
-        if changes.iter().any(|known| known.column == found.id && (sets_all(known) || sets_all(&change))) {
+        if changes.iter().any(|known| known.column == found.id && !known.goes_with(&change)) {
             return Err(RequestError::Syntax {
                 message: format!("Multiple incompatible setting of column {}", found.name),
                 place: Some(assignment.column.place),
@@ -252,6 +251,15 @@ impl ColumnChange {
             cql_type: column.cql_type.clone(),
             is_static: column.kind == ColumnKind::Static,
             kind,
+        }
+    }
+
+    /// Whether one statement may hold this change and the other, of the same column: each touches elements, and no field twice.
+    fn goes_with(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (ChangeKind::Set(_), _) | (_, ChangeKind::Set(_)) => false,
+            (ChangeKind::Field(one, ..), ChangeKind::Field(other, ..)) => one != other,
+            _ => true,
         }
     }
 
@@ -475,14 +483,16 @@ impl ColumnChange {
         }
     }
 
-    /// Puts element cells beside those that other changes of the statement put there.
+    /// Puts element cells beside those that other changes of the statement put there; of two for an element the merge decides.
     fn complex(&self, row: &mut Row, deletion: Option<Deletion>, cells: BTreeMap<Bytes, Cell>) {
         let (mut known_deletion, mut known) = match row.column(self.column) {
             Some(ColumnData::Complex { deletion, cells }) => (*deletion, cells.clone()),
             _ => (None, BTreeMap::new()),
         };
         known_deletion = known_deletion.max(deletion);
-        known.extend(cells);
+        for (path, cell) in cells {
+            known.entry(path).and_modify(|known| known.merge(&cell)).or_insert(cell);
+        }
         if known_deletion.is_some() || !known.is_empty() {
             row.set(self.column, ColumnData::Complex { deletion: known_deletion, cells: known });
         }

@@ -3,7 +3,7 @@
 /// Longest statement, in bytes.
 pub const STATEMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Deepest nesting of literals, types and selectors.
-pub const NESTING_DEPTH_MAX: u32 = 32;
+pub const NESTING_DEPTH_MAX: u32 = 64;
 /// Greatest number of bind markers in a statement: the protocol counts them in 16 bits.
 pub const MARKERS_MAX: usize = 65_535;
 /// Greatest number of partitions that one statement with `IN` may name.

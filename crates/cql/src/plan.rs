@@ -62,7 +62,7 @@ pub fn plan(statement: &Statement, schema: &Schema, keyspace: Option<&str>) -> R
             Ok(Plan::without_parameters(PlanKind::Truncate(table)))
         }
         Statement::Use(name) => {
-            if schema.keyspace(&name.text).is_none() {
+            if schema.keyspace(&name.text).is_none() && !crate::system_tables::is_system_keyspace(&name.text) {
                 return Err(invalid(format!("Keyspace '{name}' does not exist"), name.place));
             }
             Ok(Plan::without_parameters(PlanKind::Use(name.text.clone())))

@@ -193,3 +193,8 @@ fn functions() {
 fn restrictions() {
     check("restrictions");
 }
+
+#[test]
+fn several_changes() {
+    check("several_changes");
+}

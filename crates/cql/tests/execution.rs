@@ -125,7 +125,7 @@ fn collections_are_replaced_and_changed_by_element() {
     ]);
     let all = "SELECT l, s, m, f, t FROM k.c";
     assert_eq!(world.show(all), ["[3, 1] {'a', 'b'} {'a': 2, 'x': 1} [2, 1] (1, 'q')"]);
-    world.run("UPDATE k.c SET l = [7, 8] + l, l += [9], s += {'c'}, m['x'] = null WHERE a = 1").unwrap_err();
+    world.run("UPDATE k.c SET l = [7, 8], l += [9], s += {'c'}, m['x'] = null WHERE a = 1").unwrap_err();
     world.run("UPDATE k.c SET l = [7, 8] + l, s += {'c'}, m['x'] = null, m['y'] = 5 WHERE a = 1").unwrap();
     world.run("UPDATE k.c SET l = l + [9], s = s - {'a'}, m = m - {'a'} WHERE a = 1").unwrap();
     assert_eq!(world.show("SELECT l, s, m FROM k.c"), ["[7, 8, 3, 1, 9] {'b', 'c'} {'y': 5}"]);

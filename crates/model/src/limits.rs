@@ -4,8 +4,8 @@
 pub const PARTITION_KEY_BYTES_MAX: usize = 65_535;
 /// Greatest clustering component, in bytes of its CQL encoding.
 pub const CLUSTERING_BYTES_MAX: usize = 65_535;
-/// Deepest nesting of types and of decoded values.
-pub const TYPE_DEPTH_MAX: usize = 32;
+/// Deepest nesting of types and of decoded values. Drivers nest 32 tuples; protobuf readers stop at 100 messages, two a level.
+pub const TYPE_DEPTH_MAX: usize = 40;
 /// Longest keyspace name.
 pub const KEYSPACE_NAME_MAX: usize = 48;
 /// Longest table name.

@@ -191,7 +191,7 @@ fn replication_options_are_checked() {
 #[test]
 fn types_too_deep_are_refused() {
     let mut deep = CqlType::Int;
-    for _ in 0..31 {
+    for _ in 1..quorate_model::limits::TYPE_DEPTH_MAX {
         deep = CqlType::List(deep.into(), true);
     }
     same(&deep);

@@ -68,8 +68,9 @@ def run(args, rest, results):
         with tempfile.TemporaryDirectory(prefix="python-suite-") as work:
             command = [
                 str(pathlib.Path(sys.executable).parent / "pytest"),
-                *("-p", "suite_plugin", "-p", "no:cacheprovider", "-q", "--tb=short", "--disable-warnings"),
-                *("--show-capture=no", f"--timeout={args.timeout}", "--timeout-method=signal", *rest, *part),
+                *("-p", "suite_plugin", "-p", "no:cacheprovider", "-q", "--tb=native", "--disable-warnings"),
+                *("--continue-on-collection-errors", "--show-capture=no"),
+                *(f"--timeout={args.timeout}", "--timeout-method=signal", *rest, *part),
             ]
             subprocess.run(command, cwd=args.checkout, env=environment(args, results, pathlib.Path(work)), check=False)
 

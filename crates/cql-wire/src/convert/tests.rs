@@ -76,7 +76,7 @@ fn columns_are_left_out_only_where_they_are_known() {
     let id = Bytes::copy_from_slice(&metadata_id(&metadata()));
     let old = Bytes::from_static(b"another");
     for version in ProtocolVersion::ALL {
-        let told = (version == ProtocolVersion::V5).then(|| id.clone());
+        let told = (version >= ProtocolVersion::V5).then(|| id.clone());
         let sent = |skip, id: Option<&Bytes>| columns_of(version, &KnownMetadata { skip, id: id.cloned() });
         assert_eq!(sent(true, Some(&id)), (false, None));
         assert_eq!(sent(false, Some(&id)), (true, None));
@@ -87,7 +87,7 @@ fn columns_are_left_out_only_where_they_are_known() {
 }
 
 #[test]
-fn a_prepared_statement_tells_the_id_of_its_columns_in_v5_only() {
+fn a_prepared_statement_tells_the_id_of_its_columns_since_v5() {
     for version in ProtocolVersion::ALL {
         let answer = Answer::Prepared(Prepared {
             id: StatementId([3; 16]),
@@ -101,7 +101,7 @@ fn a_prepared_statement_tells_the_id_of_its_columns_in_v5_only() {
             panic!("no prepared statement");
         };
         assert_eq!(prepared.id.as_ref(), [3; 16]);
-        assert_eq!(prepared.result_metadata_id.len(), if version == ProtocolVersion::V5 { 16 } else { 0 });
+        assert_eq!(prepared.result_metadata_id.len(), if version >= ProtocolVersion::V5 { 16 } else { 0 });
     }
 }
 

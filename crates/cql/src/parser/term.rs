@@ -167,7 +167,9 @@ impl Parser<'_> {
         if self.accept(TokenKind::RightBrace) {
             return Ok(Term { kind: TermKind::Set(Vec::new()), place });
         }
-        if self.is_name(0) && self.peek(1).kind == TokenKind::Colon {
+        // `true` and `false` are no keywords, and yet no names.
+        let is_boolean = ["TRUE", "FALSE"].iter().any(|word| self.at_word(word));
+        if self.is_name(0) && !is_boolean && self.peek(1).kind == TokenKind::Colon {
             let fields = self.comma_list(|parser| {
                 let name = parser.name()?;
                 parser.expect(TokenKind::Colon)?;

@@ -134,6 +134,32 @@ const TABLES: &[(&str, &str, &str)] = &[
          kind text, position int, type text, PRIMARY KEY (keyspace_name, table_name, column_name)",
     ),
     (
+        "system_distributed",
+        "repair_history",
+        "keyspace_name text, columnfamily_name text, id timeuuid, coordinator inet, coordinator_port int,
+         exception_message text, exception_stacktrace text, finished_at timestamp, parent_id timeuuid,
+         participants set<inet>, participants_v2 set<text>, range_begin text, range_end text, started_at timestamp,
+         status text, PRIMARY KEY ((keyspace_name, columnfamily_name), id)",
+    ),
+    (
+        "system_distributed",
+        "parent_repair_history",
+        "parent_id timeuuid PRIMARY KEY, columnfamily_names set<text>, exception_message text,
+         exception_stacktrace text, finished_at timestamp, keyspace_name text, options map<text, text>,
+         requested_ranges set<text>, started_at timestamp, successful_ranges set<text>",
+    ),
+    (
+        "system_distributed",
+        "partition_denylist",
+        "ks_name text, table_name text, key blob, PRIMARY KEY ((ks_name, table_name), key)",
+    ),
+    (
+        "system_distributed",
+        "view_build_status",
+        "keyspace_name text, view_name text, host_id uuid, status text,
+         PRIMARY KEY ((keyspace_name, view_name), host_id)",
+    ),
+    (
         "system_traces",
         "sessions",
         "session_id uuid PRIMARY KEY, client inet, command text, coordinator inet, coordinator_port int, duration int,

@@ -69,24 +69,35 @@ impl Statements {
     ) -> Result<(StatementId, Planned), RequestError> {
         let planned = self.plan_text(snapshot, keyspace, text)?;
         let id = statement_id(keyspace, text);
-        if !shared.prepared.register(id, keyspace, text) {
+        if !shared.prepared.register(id, keyspace, text, planned.plan.table()) {
             return Err(RequestError::invalid("another prepared statement has the identity of this one"));
         }
         Ok((id, planned))
     }
 
-    /// The plan of a prepared statement, made here if another worker prepared it.
+    /// The plan of a prepared statement, made here if another worker prepared it. One whose table has other columns now is
+    /// no longer prepared.
     pub(super) fn prepared(
         &mut self,
         shared: &Shared,
         snapshot: &Snapshot,
         id: StatementId,
     ) -> Result<Planned, RequestError> {
-        if let Some(planned) = self.find(snapshot, id)? {
+        let epoch = snapshot.metadata.schema.epoch.0;
+        if self.entries.get(&id).is_some_and(|entry| entry.schema_epoch == epoch)
+            && let Some(planned) = self.find(snapshot, id)?
+        {
             return Ok(planned);
         }
-        let Some((keyspace, text)) = shared.prepared.get(id) else { return Err(RequestError::Unprepared(id)) };
-        self.plan_text(snapshot, keyspace.as_deref(), &text)
+        // The schema has changed since, or another worker prepared it.
+        let Some(known) = shared.prepared.get(id) else { return Err(RequestError::Unprepared(id)) };
+        let planned = self.plan_text(snapshot, known.keyspace.as_deref(), &known.text)?;
+        if known.fits(planned.plan.table()) {
+            return Ok(planned);
+        }
+        shared.prepared.forget(id);
+        self.remove(id);
+        Err(RequestError::Unprepared(id))
     }
 
     /// A plan at hand, made anew if the schema has changed since.

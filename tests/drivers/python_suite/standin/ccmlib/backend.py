@@ -42,7 +42,8 @@ class Quorate:
         first = cluster.nodes["node1"]
         ports = {"--cql-port": node.port, "--internode-port": 7000 + node.offset}
         ports.update({"--grpc-port": 19044 + node.offset, "--http-port": 9180 + node.offset})
-        flags = {f"--{key}": value for key, value in (("listen", node.address), ("dc", node.data_center))}
+        # A rack and a token a node, as the real package has it.
+        flags = {"--listen": node.address, "--dc": node.data_center, "--rack": "r1", "--vnodes": 1}
         flags["--seeds"] = f"{first.address}:{7000 + first.offset}"
         flags["--cluster-name"] = self.name
         flags["--data-dir"] = self.folder / node.name
