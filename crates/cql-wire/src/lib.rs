@@ -3,6 +3,7 @@
 //! **What it is.** A codec driven by bytes. [`ServerConnection`] is a server's end of a connection, [`ClientConnection`] a
 //! client's: whoever owns the socket puts in what arrived, takes out messages, puts in answers and takes out what is to be
 //! sent. Under them are [`Decoder`] and [`Encoder`] (envelopes, segments, compression) and the [`message`]s, a file each.
+//! [`client::Client`] is a whole client: it opens a connection and matches answers to requests.
 //! [`convert`] turns requests into the model's and the model's answers into responses.
 //! **What it refuses to do.** It opens no sockets, reads no clock, keeps no statements and knows no schema.
 //!
@@ -17,6 +18,7 @@
 //! Apache Python driver (`tests/vectors/`), damaged and truncated bytes.
 
 mod checksum;
+pub mod client;
 mod compression;
 pub mod connection;
 pub mod convert;
@@ -34,6 +36,7 @@ pub mod types;
 mod version;
 mod writer;
 
+pub use client::{Arrived, Client, ClientError, ClientOptions, Credentials, Pages};
 pub use compression::Compression;
 pub use connection::{ClientConnection, FromClient, FromServer, ServerConnection};
 pub use decoder::{Decoder, Received, Refused};

@@ -20,3 +20,5 @@ pub const STRING_BYTES_MAX: usize = u16::MAX as usize;
 pub const COUNT_MAX: usize = u16::MAX as usize;
 /// Longest keyspace or table name that all columns of a result share.
 pub const GLOBAL_NAME_BYTES_MAX: usize = 1024;
+/// Most requests in flight on a connection: streams are the numbers from 0 to 32,767, negative ones are the server's.
+pub const IN_FLIGHT_MAX: usize = 1 << 15;
