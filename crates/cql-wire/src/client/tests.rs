@@ -55,7 +55,7 @@ impl Server {
     fn serve(&mut self, client: &mut Client<u32>) {
         let sent = client.output().split();
         self.connection.input().extend_from_slice(&sent);
-        while let Some(FromClient::Request { version, stream, request }) = self.connection.receive().unwrap() {
+        while let Some(FromClient::Request { version, stream, request, .. }) = self.connection.receive().unwrap() {
             self.connection.respond(version, stream, &(self.answer)(&request.body));
         }
         let answers = self.connection.output().split();
@@ -77,7 +77,9 @@ fn guarded(request: &Request) -> ResponseMessage {
         Request::AuthResponse(response) if response.parse_plain() == Some(("ada", "secret")) => {
             Response::AuthSuccess(AuthSuccess::default()).into()
         }
-        Request::AuthResponse(_) => refusal(ErrorKind::BadCredentials, "Provided username and/or password are incorrect"),
+        Request::AuthResponse(_) => {
+            refusal(ErrorKind::BadCredentials, "Provided username and/or password are incorrect")
+        }
         other => willing(other),
     }
 }
@@ -219,7 +221,12 @@ fn proves_who_it_is() {
     for (credentials, expected) in [
         (who("secret"), Ok(Some(Arrived::Ready))),
         (None, Err("the server wants a user and a password (org.apache.cassandra.auth.PasswordAuthenticator)")),
-        (who("wrong"), Err("the server refused AUTH_RESPONSE in protocol version 5/v5: Provided username and/or password are incorrect")),
+        (
+            who("wrong"),
+            Err(
+                "the server refused AUTH_RESPONSE in protocol version 5/v5: Provided username and/or password are incorrect",
+            ),
+        ),
     ] {
         let mut client: Client<u32> = Client::new(ClientOptions { credentials, ..ClientOptions::default() }).unwrap();
         let mut server = Server::new(guarded);
