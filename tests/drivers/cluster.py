@@ -11,6 +11,8 @@ the command's status. The command finds in its environment:
                      when it serves; 200 and 'ok', or 500 and the reason
     DRIVERS_VALUES   the file of values that go in and out
     DRIVERS_FOLDER   a folder for what the command wants to write, gone afterwards
+    DRIVERS_TLS_NODE      a node that serves TLS on port 9042, too; ours all do
+    DRIVERS_CERTIFICATES  the folder of its authority, as the script `certificates` writes it
     DRIVERS_SKIP     names of steps that are not to run, comma-separated
 
 The binary is QUORATE_BIN, or target/release/quorate. With DRIVERS_NODES in the environment no node is started and those are
@@ -43,7 +45,9 @@ class Node:
         self.log = folder / f"node{number}.log"
         self.command = [
             binary, "start", "--cluster-name=drivers", f"--listen={address}", f"--seeds={seed}",
-            f"--data-dir={folder / f'node{number}'}",
+            f"--data-dir={folder / f'node{number}'}", "--client-tls=optional",
+            f"--client-tls-certificate={folder / 'certificates/server.pem'}",
+            f"--client-tls-key={folder / 'certificates/server.key'}",
         ]  # fmt: skip
         self.process = None
 
@@ -159,6 +163,9 @@ def main():
             nodes = [ForeignNode(number, address) for number, address in enumerate(addresses, 1)]
         else:
             addresses = [f"{network}.{number}" for number in (1, 2, 3)]
+            subprocess.run([HERE / "certificates", folder / "certificates", *addresses], check=True)
+            os.environ.setdefault("DRIVERS_TLS_NODE", addresses[0])
+            os.environ.setdefault("DRIVERS_CERTIFICATES", str(folder / "certificates"))
             nodes = [Node(binary(), folder, number, address, addresses[0]) for number, address in enumerate(addresses, 1)]
         try:
             if "DRIVERS_NODES" not in os.environ:

@@ -52,7 +52,11 @@ impl TestCluster {
 
     /// The same with more arguments for every node.
     pub async fn start_with(count: usize, arguments: &[&str]) -> Self {
-        let network = network();
+        Self::start_on(network(), count, arguments).await
+    }
+
+    /// The same in a network that the caller has chosen with [`network`].
+    pub async fn start_on(network: Ipv4Addr, count: usize, arguments: &[&str]) -> Self {
         let mut all = vec![
             format!("--cluster-name=test-{network}"),
             format!("--seeds={},{}", address(network, 1), address(network, 2)),

@@ -55,7 +55,7 @@ const NOT_YET: [&str; 44] = [
 
 /// Verbs that are there.
 const SUPPORTED: &str = "status, info, ring, describecluster, flush, compact, snapshot, clearsnapshot, listsnapshots, \
-                         refreshsizeestimates, getlogginglevels, enableautocompaction, disableautocompaction, drain";
+                         refreshsizeestimates, getlogginglevels, reloadssl, enableautocompaction, disableautocompaction, drain";
 
 /// Ask or tell a node, as nodetool does.
 #[derive(Args, Clone, Debug)]
@@ -67,6 +67,9 @@ pub struct AdminArgs {
     /// How the answer is printed.
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+    /// TLS.
+    #[command(flatten)]
+    pub tls: quorate_client::TlsFiles,
     /// Print help.
     #[arg(long, global = true, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -148,6 +151,9 @@ pub enum Verb {
     /// Count partitions again (the tables of estimates have no rows yet).
     #[command(name = "refreshsizeestimates")]
     RefreshSizeEstimates,
+    /// Load the certificates and keys of TLS anew.
+    #[command(name = "reloadssl")]
+    ReloadSsl,
     /// Show loggers and their levels.
     #[command(name = "getlogginglevels")]
     GetLoggingLevels,
@@ -218,6 +224,7 @@ impl AdminArgs {
             Verb::EnableBinary => AdminRequest::EnableBinary,
             Verb::DisableBinary => AdminRequest::DisableBinary,
             Verb::RefreshSizeEstimates => AdminRequest::RefreshSizeEstimates,
+            Verb::ReloadSsl => AdminRequest::ReloadSsl,
             Verb::GetLoggingLevels => AdminRequest::GetLoggingLevels,
             Verb::EnableAutoCompaction(Tables { keyspace, tables }) => {
                 AdminRequest::EnableAutoCompaction { keyspace, tables }

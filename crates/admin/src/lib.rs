@@ -25,7 +25,11 @@ pub async fn run(args: &AdminArgs) -> u8 {
         Ok(request) => request,
         Err(error) => return fail(&error),
     };
-    match Session::admin_at(&args.host, &request).await {
+    let tls = match args.tls.load() {
+        Ok(tls) => tls,
+        Err(error) => return fail(&VerbError::Failed { host: args.host.clone(), reason: error.to_string() }),
+    };
+    match Session::admin_at(&args.host, tls, &request).await {
         Ok(answer) => {
             let text = match args.format {
                 Format::Table => render::render(&request, &answer),

@@ -1,7 +1,19 @@
 //! The command line of `quorate bench`.
 
 use clap::{Args, ValueEnum};
+use quorate_client::TlsFiles;
 use quorate_model::Consistency;
+
+/// Whom to load, and how to reach them.
+#[derive(Args, Clone, Debug)]
+pub struct Nodes {
+    /// Nodes: HOST or HOST:PORT (gRPC), several with commas
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its text would become the help's")]
+    pub tls: TlsFiles,
+}
 
 /// A load and how it is measured.
 #[derive(Args, Clone, Debug)]
@@ -9,9 +21,9 @@ pub struct BenchArgs {
     /// What to do
     #[arg(value_enum)]
     pub workload: Workload,
-    /// Nodes: HOST or HOST:PORT (gRPC), several with commas
-    #[arg(long, default_value = "127.0.0.1")]
-    pub host: String,
+    /// Where to
+    #[command(flatten)]
+    pub nodes: Nodes,
     /// Number of keys
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub keys: u64,

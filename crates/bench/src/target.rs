@@ -1,7 +1,7 @@
 //! What the load is put on: a prepared insert and select, over a stream or by unary calls.
 
 use bytes::Bytes;
-use quorate_client::{Error, Options, Outcome, Prepared, Session};
+use quorate_client::{Error, Options, Outcome, Prepared, Session, Tls};
 use quorate_model::request::{BoundValue, QueryOptions, StatementId, Values};
 use quorate_model::{Consistency, CqlType, Value};
 use tonic::transport::{Channel, Endpoint};
@@ -65,7 +65,9 @@ impl Target {
     pub async fn prepare(args: &BenchArgs) -> Result<Self, BenchError> {
         let setup = |what: &'static str| move |error: Error| BenchError::Setup { what, reason: error.to_string() };
         let pinned = args.pinned || args.mode == Mode::Unary;
-        let builder = Session::builder().contact_point(&args.host).contact_points_only(pinned);
+        let tls = args.nodes.tls.load().map_err(setup("reading the files of TLS"))?;
+        let builder = Session::builder().contact_point(&args.nodes.host).contact_points_only(pinned);
+        let builder = builder.tls(tls.clone());
         let session = builder.connect().await.map_err(setup("connecting"))?;
         let keyspace = &args.keyspace;
         let create = format!(
@@ -87,8 +89,8 @@ impl Target {
             }
             Mode::Unary => {
                 let mut clients = Vec::new();
-                for host in args.host.split(',') {
-                    clients.push(unary_client(host.trim()).await?);
+                for host in args.nodes.host.split(',') {
+                    clients.push(unary_client(host.trim(), tls.as_ref()).await?);
                 }
                 let options = unary_options(args.consistency);
                 Ok(Self::Unary(UnaryTarget { clients, insert: insert.id(), select: select.id(), options }))
@@ -125,10 +127,15 @@ fn unary_options(consistency: Consistency) -> QueryOptions {
     QueryOptions { consistency, ..QueryOptions::default() }
 }
 
-async fn unary_client(host: &str) -> Result<QuorateClient<Channel>, BenchError> {
+async fn unary_client(host: &str, tls: Option<&Tls>) -> Result<QuorateClient<Channel>, BenchError> {
     let address = if host.contains(':') { host.to_owned() } else { format!("{host}:9044") };
     let failed = |error: tonic::transport::Error| BenchError::Setup { what: "connecting", reason: error.to_string() };
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?.tcp_nodelay(true);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).map_err(failed)?.tcp_nodelay(true);
+    if let Some(tls) = tls {
+        let refused = |error: Error| BenchError::Setup { what: "connecting", reason: error.to_string() };
+        endpoint = tls.apply(endpoint).map_err(refused)?;
+    }
     Ok(QuorateClient::new(endpoint.connect().await.map_err(failed)?))
 }
 

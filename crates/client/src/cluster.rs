@@ -13,18 +13,20 @@ use quorate_ring::{NodeEntry, Placements, Topology};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::limits::NODE_AVOIDED;
+use crate::tls::Tls;
 
 /// A node, or an address of which no more is known yet, with its connection.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) address: String,
+    tls: Option<Tls>,
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
     failed_at: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Node {
-    fn new(address: String) -> Arc<Self> {
-        Arc::new(Self { address, connection: tokio::sync::Mutex::new(None), failed_at: Mutex::new(None) })
+    fn new(address: String, tls: Option<Tls>) -> Arc<Self> {
+        Arc::new(Self { address, tls, connection: tokio::sync::Mutex::new(None), failed_at: Mutex::new(None) })
     }
 
     /// The open connection, or a new one.
@@ -34,7 +36,7 @@ impl Node {
             return Ok(Arc::clone(connection));
         }
         *held = None;
-        match Connection::open(&self.address).await {
+        match Connection::open(&self.address, self.tls.as_ref()).await {
             Ok(connection) => {
                 self.note_failure(false);
                 *held = Some(Arc::clone(&connection));
@@ -73,14 +75,15 @@ struct View {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     contacts: Vec<Arc<Node>>,
+    tls: Option<Tls>,
     view: RwLock<Arc<View>>,
     turn: AtomicUsize,
 }
 
 impl Cluster {
-    pub(crate) fn new(contacts: Vec<String>) -> Self {
-        let contacts = contacts.into_iter().map(Node::new).collect();
-        Self { contacts, view: RwLock::default(), turn: AtomicUsize::new(0) }
+    pub(crate) fn new(contacts: Vec<String>, tls: Option<Tls>) -> Self {
+        let contacts = contacts.into_iter().map(|address| Node::new(address, tls.clone())).collect();
+        Self { contacts, tls, view: RwLock::default(), turn: AtomicUsize::new(0) }
     }
 
     fn view(&self) -> Arc<View> {
@@ -100,7 +103,7 @@ impl Cluster {
             let address = with_port(&node.address, node.grpc_port);
             let known = old.nodes.get(&node.id).filter(|known| known.address == address).cloned();
             let contact = || self.contacts.iter().find(|contact| contact.address == address).cloned();
-            let shared = known.or_else(contact).unwrap_or_else(|| Node::new(address));
+            let shared = known.or_else(contact).unwrap_or_else(|| Node::new(address, self.tls.clone()));
             view.nodes.insert(node.id, shared);
             if node.up {
                 view.up.insert(node.id);
@@ -250,7 +253,7 @@ mod tests {
     }
 
     fn cluster(nodes: Vec<NodeStatus>) -> Cluster {
-        let cluster = Cluster::new(vec!["127.0.0.1:9044".to_owned()]);
+        let cluster = Cluster::new(vec!["127.0.0.1:9044".to_owned()], None);
         let status = ClusterStatus { nodes, ..ClusterStatus::default() };
         cluster.update(status, BTreeMap::from([("k".to_owned(), Replication::Simple { factor: 2 })]));
         cluster

@@ -1,6 +1,7 @@
 //! One node's stream: many requests in flight, answers in any order.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,13 +16,14 @@ use quorate_proto::v1::stream_response_item::Result as ItemResult;
 use quorate_proto::{Response, v1};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::Stream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::error::{Error, RequestFailure, ValueError};
 use crate::limits::{CONNECT_TIMEOUT, MESSAGE_BYTES_GOAL, QUEUE_MAX, REQUEST_BYTES_MAX};
 use crate::stub::admin_client::AdminClient;
 use crate::stub::quorate_client::QuorateClient;
+use crate::tls::Tls;
 
 type Answer = Result<ItemResult, String>;
 
@@ -65,9 +67,8 @@ impl Pending {
 
 impl Connection {
     /// Connects to `HOST:PORT` and opens the stream.
-    pub(crate) async fn open(address: &str) -> Result<Arc<Self>, String> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|error| error.to_string())?
+    pub(crate) async fn open(address: &str, tls: Option<&Tls>) -> Result<Arc<Self>, String> {
+        let endpoint = crate::tls::endpoint(address, tls)?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(5))
@@ -75,14 +76,17 @@ impl Connection {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(4 * 1024 * 1024)
             .initial_connection_window_size(8 * 1024 * 1024);
-        let channel = endpoint.connect().await.map_err(|error| reason_of(&error))?;
+        let channel = endpoint.connect().await.map_err(|error| unopened(&error, tls))?;
         let (queue, receiver) = mpsc::channel(QUEUE_MAX);
         let requests = RequestStream { receiver, held: None };
         let mut stub = Self::stub(&channel);
         let opened = tokio::time::timeout(CONNECT_TIMEOUT, stub.stream(requests)).await;
         let answers = opened
             .map_err(|_| "the node accepted the connection but did not open the stream in time".to_owned())?
-            .map_err(|status| describe(&status))?
+            .map_err(|status| match status.source() {
+                Some(source) => unopened(source, tls),
+                None => describe(&status),
+            })?
             .into_inner();
         let pending = Arc::new(Pending(Mutex::new(Some(BTreeMap::new()))));
         tokio::spawn(read_answers(answers, Arc::clone(&pending)));
@@ -206,8 +210,23 @@ fn describe(status: &Status) -> String {
     if status.message().is_empty() { status.code().to_string() } else { status.message().to_owned() }
 }
 
+/// Why there is no connection. A node that wants TLS only closes one that comes without it.
+fn unopened(error: &(dyn std::error::Error + 'static), tls: Option<&Tls>) -> String {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let closed = innermost
+        .downcast_ref::<std::io::Error>()
+        .is_none_or(|error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof));
+    let hint = if closed && tls.is_none() { "; a node that requires TLS closes connections without it" } else { "" };
+    format!("{}{hint}", reason_of(error))
+}
+
 /// The innermost reason says most: the outer one is only 'transport error'.
-fn reason_of(error: &dyn std::error::Error) -> String {
+pub(crate) fn reason_of(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

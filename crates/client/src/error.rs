@@ -45,6 +45,12 @@ pub enum Error {
     /// as a whole is too large.
     #[error(transparent)]
     Value(#[from] ValueError),
+    /// What TLS was to be made with is unusable; nothing was sent.
+    #[error("TLS: {reason}")]
+    Tls {
+        /// What is wrong.
+        reason: String,
+    },
     /// An address could not be understood.
     #[error("'{address}' is no address: {reason}")]
     Address {
@@ -89,7 +95,7 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Request(failure) => failure.error.outcome(),
-            Self::NoNode { .. } | Self::Value(_) | Self::Address { .. } => Outcome::Refused,
+            Self::NoNode { .. } | Self::Value(_) | Self::Address { .. } | Self::Tls { .. } => Outcome::Refused,
             Self::ConnectionLost { .. } | Self::Timeout { .. } | Self::Malformed { .. } => Outcome::Unknown,
         }
     }
@@ -124,7 +130,7 @@ impl Error {
             },
             Self::ConnectionLost { .. } | Self::Timeout { .. } => idempotent,
             Self::NoNode { .. } => true,
-            Self::Malformed { .. } | Self::Value(_) | Self::Address { .. } => false,
+            Self::Malformed { .. } | Self::Value(_) | Self::Address { .. } | Self::Tls { .. } => false,
         }
     }
 }

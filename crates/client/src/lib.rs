@@ -40,6 +40,7 @@ mod pages;
 mod row;
 mod session;
 mod statement;
+mod tls;
 mod value;
 mod values;
 
@@ -49,6 +50,7 @@ pub use pages::RowStream;
 pub use row::{FromRow, QueryResult, Row};
 pub use session::{Session, SessionBuilder};
 pub use statement::{Batch, Prepared};
+pub use tls::{Tls, TlsFiles};
 pub use value::{Bind, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlUuid, FromValue, ToValue, Unset};
 pub use values::{Binds, Named, ToValues};
 

@@ -20,6 +20,7 @@ use crate::options::Options;
 use crate::pages::{Paged, RowStream};
 use crate::row::QueryResult;
 use crate::statement::{Batch, BatchText, Prepared, PreparedInner};
+use crate::tls::Tls;
 use crate::values::{ToValues, partition_key};
 
 /// A session with a cluster. Cheap to clone; clones share connections, prepared statements and the keyspace.
@@ -59,6 +60,7 @@ pub struct SessionBuilder {
     keyspace: Option<String>,
     options: Options,
     contacts_only: bool,
+    tls: Option<Tls>,
 }
 
 impl SessionBuilder {
@@ -90,11 +92,18 @@ impl SessionBuilder {
         self
     }
 
+    /// Talks TLS with the nodes; `None` means that it is not used.
+    #[must_use]
+    pub fn tls(mut self, tls: impl Into<Option<Tls>>) -> Self {
+        self.tls = tls.into();
+        self
+    }
+
     /// Connects. One contact point that answers is enough.
     pub async fn connect(self) -> Result<Session, Error> {
         let contacts = self.contacts.iter().map(|address| parse_address(address)).collect::<Result<Vec<_>, _>>()?;
         let inner = Arc::new(Inner {
-            cluster: Cluster::new(contacts),
+            cluster: Cluster::new(contacts, self.tls),
             options: self.options,
             keyspace: Mutex::new(self.keyspace),
             prepared: Mutex::default(),
@@ -318,8 +327,8 @@ impl Session {
     }
 
     /// Runs an operator's verb on one node: `HOST` or `HOST:PORT`.
-    pub async fn admin_at(address: &str, request: &AdminRequest) -> Result<AdminAnswer, Error> {
-        let session = Self::builder().contact_point(address).contact_points_only(true).connect().await?;
+    pub async fn admin_at(address: &str, tls: Option<Tls>, request: &AdminRequest) -> Result<AdminAnswer, Error> {
+        let session = Self::builder().contact_point(address).contact_points_only(true).tls(tls).connect().await?;
         session.admin(request).await
     }
 

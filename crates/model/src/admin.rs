@@ -45,6 +45,8 @@ pub enum AdminRequest {
     DisableBinary,
     RefreshSizeEstimates,
     GetLoggingLevels,
+    /// Load the certificates and keys of TLS anew.
+    ReloadSsl,
     EnableAutoCompaction {
         keyspace: Option<String>,
         tables: Vec<String>,

@@ -39,6 +39,7 @@ pub fn admin_request_to_proto(request: &AdminRequest) -> v1::AdminRequest {
         AdminRequest::DisableBinary => Verb::DisableBinary(void()),
         AdminRequest::RefreshSizeEstimates => Verb::RefreshSizeEstimates(void()),
         AdminRequest::GetLoggingLevels => Verb::GetLoggingLevels(void()),
+        AdminRequest::ReloadSsl => Verb::ReloadSsl(void()),
         AdminRequest::EnableAutoCompaction { keyspace, tables: names } => {
             Verb::EnableAutoCompaction(tables(keyspace, names))
         }
@@ -73,6 +74,7 @@ pub fn admin_request_from_proto(message: v1::AdminRequest) -> Result<AdminReques
         Verb::DisableBinary(_) => AdminRequest::DisableBinary,
         Verb::RefreshSizeEstimates(_) => AdminRequest::RefreshSizeEstimates,
         Verb::GetLoggingLevels(_) => AdminRequest::GetLoggingLevels,
+        Verb::ReloadSsl(_) => AdminRequest::ReloadSsl,
         Verb::EnableAutoCompaction(scope) => {
             AdminRequest::EnableAutoCompaction { keyspace: scope.keyspace, tables: scope.tables }
         }

@@ -48,6 +48,7 @@ Examples:
   quorate shell
   quorate shell 127.0.0.2 -e \"CONSISTENCY ALL; SELECT * FROM nyc.weather LIMIT 3;\"
   quorate shell 127.0.0.1 -f examples/flights.cql
+  quorate shell db1.example.org --tls-ca ca.pem
   quorate shell --format csv -e 'SELECT * FROM nyc.weather' > weather.csv")]
     Shell(ShellArgs),
     /// Ask or tell a node what nodetool would
@@ -55,7 +56,8 @@ Examples:
   quorate admin status
   quorate admin -h 127.0.0.2 ring nyc
   quorate admin snapshot --tag before-upgrade nyc
-  quorate admin status --format json")]
+  quorate admin status --format json
+  quorate admin -h db1.example.org --tls-ca ca.pem reloadssl")]
     Admin(quorate_admin::args::AdminArgs),
     /// Load a cluster and measure it
     #[command(after_help = "Examples:
@@ -118,6 +120,8 @@ pub struct ShellArgs {
     /// The keyspace to begin with
     #[arg(short = 'k', long)]
     pub keyspace: Option<String>,
+    #[command(flatten)]
+    pub tls: quorate_client::TlsFiles,
 }
 
 // Without `skip` the group would hold all of the flags, and each would exclude the others.

@@ -6,6 +6,7 @@
 mod nearest;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use crate::limits::WORKERS_MAX;
 use nearest::nearest;
+pub use tls::{ClientTls, InternodeTls, TlsConfig, TlsIdentity};
 
 /// Every key with what it means. A flag's name has dashes where the key has underscores.
 pub const KEYS: &[(&str, &str)] = &[
@@ -30,6 +32,25 @@ pub const KEYS: &[(&str, &str)] = &[
     ("internode_port", "Port for other nodes. Default: 7000"),
     ("grpc_port", "Port for gRPC. Default: 9044"),
     ("http_port", "Port for metrics and health over HTTP. Default: 9180"),
+    (
+        "client_tls",
+        "TLS for clients (CQL and gRPC): off, optional (with and without on the same ports) or required. Default: off",
+    ),
+    (
+        "client_tls_certificate",
+        "PEM file of the certificate that clients are shown, and of those up to its authority. Default: none",
+    ),
+    ("client_tls_key", "PEM file of its private key. Default: none"),
+    ("client_tls_ca", "PEM file of the authorities of clients' certificates. Default: none"),
+    ("client_tls_require_certificate", "Whether clients must show a certificate: true or false. Default: false"),
+    ("internode_tls", "TLS between nodes, both of which show a certificate: off or required. Default: off"),
+    ("internode_tls_certificate", "PEM file of the certificate that other nodes are shown. Default: none"),
+    ("internode_tls_key", "PEM file of its private key. Default: none"),
+    ("internode_tls_ca", "PEM file of the authorities of nodes' certificates. Default: none"),
+    (
+        "internode_tls_verify_names",
+        "Whether nodes' certificates must hold the nodes' addresses: true or false. Default: false",
+    ),
     ("workers", "Worker threads; 0 means one a core. Default: 0"),
     ("job_threads", "Threads for disk reads, flushes and compactions; 0 means two, or one a core. Default: 0"),
     ("vnodes", "Tokens that the node takes when it joins. Default: 16"),
@@ -80,6 +101,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Addresses and ports.
     pub network: NetworkConfig,
+    /// TLS for clients and between nodes.
+    pub tls: TlsConfig,
     /// The node's data centre.
     pub datacenter: String,
     /// The node's rack.
@@ -344,6 +367,7 @@ impl Layers {
             cluster_name,
             data_dir: PathBuf::from(self.text("data_dir", "./quorate-data")?),
             network: self.network()?,
+            tls: self.tls()?,
             datacenter: self.text("datacenter", "dc1")?,
             rack: self.text("rack", "rack1")?,
             threads: ThreadConfig { workers: workers as u16, jobs: jobs as usize },
@@ -418,13 +442,7 @@ fn seed_address(seed: &str, port: u16) -> Option<String> {
 impl Config {
     /// Warnings that do not keep a node from starting.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if !self.network.listen.is_loopback() {
-            warnings.push(format!(
-                "listening on {} without TLS: everybody who can reach it can read and change everything",
-                self.network.listen
-            ));
-        }
+        let mut warnings = self.tls.warnings(self.network.listen);
         match self.commit_log {
             CommitLogMode::Group | CommitLogMode::Batch => {}
             CommitLogMode::Periodic => warnings.push(format!(

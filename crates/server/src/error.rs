@@ -18,6 +18,14 @@ pub enum ServerError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// TLS cannot be served with the files that are configured.
+    #[error("cannot serve TLS for {side}: {source}")]
+    Tls {
+        /// For whom: clients or internode.
+        side: &'static str,
+        /// Which file, and what is wrong with it.
+        source: crate::tls::TlsError,
+    },
     /// The data directory cannot be used.
     #[error("cannot use the data directory {}: {reason}", path.display())]
     DataDir {

@@ -11,6 +11,8 @@
 //!   with a typed error, and a peer's frame is dropped and counted.
 //! - What a peer sent is used only if its checksum is right.
 //! - A panic ends the process.
+//! - A connection on which TLS is required is served only once it has agreed on it; what a handshake is held with is replaced
+//!   as a whole or not at all.
 //!
 //! **It assumes** nothing of clients and peers; of the machine what `quorate_os` says.
 //!
@@ -36,6 +38,7 @@ mod observer;
 mod shared;
 mod start;
 mod threads;
+mod tls;
 mod transport;
 
 pub use config::{CommitLogMode, Config, ConfigError, KEYS, Layers, LogFormat};
@@ -43,3 +46,4 @@ pub use driver::{NodeView, Opened, Phase};
 pub use error::ServerError;
 pub use machine::Machine;
 pub use start::{Server, run};
+pub use tls::TlsError;

@@ -67,6 +67,20 @@ pub const CQL_ROOM_INTERVAL: Duration = Duration::from_millis(10);
 pub const CQL_START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Statements whose columns are remembered for clients of protocol v3 and v4.
 pub const CQL_STATEMENTS_MAX: usize = 100_000;
+/// TLS handshakes under way at once on one listener of a worker; further connections are closed.
+pub const TLS_HANDSHAKES_MAX: usize = 1_024;
+/// Time for a TLS handshake, from the moment at which a connection is accepted.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that have agreed on TLS and wait for their front, on one listener of a worker.
+pub const TLS_ACCEPTED_MAX: usize = 64;
+/// How often the files of TLS are looked at.
+pub const TLS_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// Least time between two lines of the log on refused handshakes of one listener of a worker.
+pub const TLS_FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// A certificate that expires sooner is warned of.
+pub const TLS_EXPIRY_WARNING: Duration = Duration::from_secs(7 * 86_400);
+/// Bytes of a file with certificates or a key.
+pub const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Inputs a thread handles before it looks at its sockets again.
 pub const INPUTS_A_TURN: usize = 512;
 /// Most worker threads.

@@ -186,6 +186,11 @@ impl Metrics {
         self.registry.register_collector(Box::new(collected));
     }
 
+    /// Where others register what they count.
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
     /// The page, in the OpenMetrics text format.
     pub(crate) fn page(&self) -> Result<String, fmt::Error> {
         let mut page = String::new();

@@ -22,6 +22,7 @@ use crate::mailbox::{Mail, Mailbox};
 use crate::metrics::Metrics;
 use crate::shared::{Shared, Stopping};
 use crate::threads::{self, Listeners};
+use crate::tls::Tls;
 use crate::transport::{Directory, Identity};
 
 /// Runs a node until it is told to stop by SIGTERM or SIGINT, or cannot go on. Prints one line on standard output once it
@@ -60,6 +61,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     http: tokio::task::JoinHandle<()>,
     observer: tokio::task::JoinHandle<()>,
+    tls_watch: tokio::task::JoinHandle<()>,
     ready_line: String,
     /// Held for as long as the data directory is in use.
     _lock: Option<quorate_os::DataDirLock>,
@@ -83,8 +85,10 @@ impl Server {
         let http = listen("HTTP", network.at(network.http_port), 1)?;
         let cql = listen("CQL", network.at(network.cql_port), workers)?;
         let clock = Clock::new();
+        let tls = Arc::new(Tls::load(&config.tls, clock)?);
         let opened = open(clock)?;
-        let shared = share(config, &opened.view, opened.node_id, opened.sync_log, opened.workers.len(), clock)?;
+        let parts = (opened.node_id, opened.sync_log, tls);
+        let shared = share(config, &opened.view, parts, opened.workers.len(), clock)?;
         let mut threads = vec![threads::start(MachineId::CONTROL, opened.control, clock, Arc::clone(&shared), None)?];
         let sockets = grpc.into_iter().zip(internode).zip(cql);
         let sockets = sockets.map(|((grpc, internode), cql)| Listeners { grpc, internode, cql });
@@ -107,13 +111,14 @@ impl Server {
             }
         });
         let observer = tokio::spawn(crate::observer::watch(Arc::clone(&shared.view)));
+        let tls_watch = tokio::spawn(crate::tls::watch(Arc::clone(&shared.tls)));
         let ready_line = format!(
             "ready: cql={} grpc={} http=http://{}",
             network.at(network.cql_port),
             network.at(network.grpc_port),
             network.at(network.http_port)
         );
-        Ok(Self { shared, threads, http, observer, ready_line, _lock: opened.lock })
+        Ok(Self { shared, threads, http, observer, tls_watch, ready_line, _lock: opened.lock })
     }
 
     /// Waits until the node serves, or cannot.
@@ -137,6 +142,7 @@ impl Server {
             tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
+                () = reload_on_hangup(&self.shared.tls) => "SIGHUP",
             }
         };
         let serve = async {
@@ -172,6 +178,7 @@ impl Server {
         self.end_threads();
         self.http.abort();
         self.observer.abort();
+        self.tls_watch.abort();
         let Self { shared, threads, .. } = self;
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().try_for_each(JoinHandle::join));
         if tokio::time::timeout(Duration::from_millis(500), joined).await.is_err() {
@@ -211,6 +218,18 @@ impl Server {
     }
 }
 
+/// With TLS, SIGHUP loads its files anew; without, it ends the process, as it does those that do not know it.
+async fn reload_on_hangup(tls: &Arc<Tls>) {
+    let hangups = if tls.is_off() { None } else { signal(SignalKind::hangup()).ok() };
+    let Some(mut hangups) = hangups else { return std::future::pending().await };
+    while hangups.recv().await.is_some() {
+        tracing::info!(signal = "SIGHUP", "loading the files of TLS");
+        let tls = Arc::clone(tls);
+        // What goes wrong is logged and counted there.
+        let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
+    }
+}
+
 #[allow(clippy::print_stdout)] // The line that scripts wait for.
 fn announce(line: &str) {
     println!("{line}");
@@ -219,8 +238,7 @@ fn announce(line: &str) {
 fn share(
     config: &Config,
     view: &Arc<dyn crate::driver::NodeView>,
-    node_id: quorate_model::NodeId,
-    sync_log: crate::committer::SyncLog,
+    (node_id, sync_log, tls): (quorate_model::NodeId, crate::committer::SyncLog, Arc<Tls>),
     workers: usize,
     clock: Clock,
 ) -> Result<Arc<Shared>, ServerError> {
@@ -240,6 +258,7 @@ fn share(
         mailboxes.iter().skip(1).map(Arc::clone).collect(),
     )?;
     metrics.collect_from(view, &jobs, &mailboxes);
+    tls.metrics.register(metrics.registry());
     let of_view = Arc::clone(view);
     let identity = Identity {
         cluster_name: config.cluster_name.clone(),
@@ -257,6 +276,7 @@ fn share(
         metrics,
         stopping: Stopping::default(),
         prepared_metadata: PreparedMetadata::default(),
+        tls,
         log_level: config.log_level.clone(),
     }))
 }

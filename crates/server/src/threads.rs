@@ -20,6 +20,7 @@ use crate::host::{self, Host};
 use crate::limits::{CONNECTION_STREAMS_MAX, MESSAGE_BYTES_MAX, PING_INTERVAL, PING_TIMEOUT};
 use crate::machine::Machine;
 use crate::shared::Shared;
+use crate::tls::{Handshakes, Port};
 use crate::transport::InternodeService;
 use crate::transport::stub::internode_server::InternodeServer;
 
@@ -73,9 +74,9 @@ async fn run(
                     .max_decoding_message_size(MESSAGE_BYTES_MAX)
                     .max_encoding_message_size(MESSAGE_BYTES_MAX),
             );
-        closers.push(serve("internode", internode, listeners.internode, &shared));
+        closers.push(serve(Port::Internode, internode, listeners.internode, &shared));
         let clients = client_services(&shared, clock);
-        closers.push(serve("gRPC", clients, listeners.grpc, &shared));
+        closers.push(serve(Port::Grpc, clients, listeners.grpc, &shared));
         closers.push(crate::front::serve_cql(listeners.cql, &shared, clock));
     }
     let ticker = tokio::spawn(host::tick());
@@ -137,23 +138,29 @@ async fn report_health(health: tonic_health::server::HealthReporter, shared: Arc
 }
 
 /// Serves a listener on the present thread. Dropping what it returns stops accepting.
-fn serve(purpose: &'static str, router: Router, listener: TcpListener, shared: &Arc<Shared>) -> oneshot::Sender<()> {
+fn serve(port: Port, router: Router, listener: TcpListener, shared: &Arc<Shared>) -> oneshot::Sender<()> {
     let (closer, closed) = oneshot::channel::<()>();
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
-            Err(error) => return shared.stopping.fail(format!("cannot serve {purpose}: {error}")),
+            Err(error) => return shared.stopping.fail(format!("cannot serve {port}: {error}")),
         };
-        let incoming = NoDelay(TcpListenerStream::new(listener));
-        let ended = router
-            .serve_with_incoming_shutdown(incoming, async move {
-                // Both a closer that was dropped and one that was used mean 'stop'.
-                let _ = closed.await;
-            })
-            .await;
+        let closed = async move {
+            // Both a closer that was dropped and one that was used mean 'stop'.
+            let _ = closed.await;
+        };
+        let ended = match Handshakes::on(port, &shared.tls) {
+            None => {
+                let incoming = NoDelay(TcpListenerStream::new(listener));
+                router.serve_with_incoming_shutdown(incoming, closed).await
+            }
+            Some(handshakes) => {
+                router.serve_with_incoming_shutdown(crate::tls::incoming(listener, handshakes), closed).await
+            }
+        };
         if let Err(error) = ended {
-            shared.stopping.fail(format!("{purpose} cannot be served any more: {error}"));
+            shared.stopping.fail(format!("{port} cannot be served any more: {error}"));
         }
     });
     closer

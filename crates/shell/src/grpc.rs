@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use quorate_client::{Bind, Binds, Error, Options, Session, ToValues};
+use quorate_client::{Bind, Binds, Error, Options, Session, Tls, ToValues};
 use quorate_model::Value;
 use quorate_model::admin::{AdminAnswer, AdminRequest};
 use quorate_model::request::{ClientResponse, Prepared, QueryOptions, StatementId};
@@ -14,23 +14,28 @@ use crate::front::{Front, FrontError, FrontFuture};
 /// Statements go to the node that was named; a `COPY`'s rows to a replica of each.
 pub struct GrpcFront {
     endpoint: String,
+    tls: Option<Tls>,
     pinned: Session,
     routed: OnceCell<Session>,
     prepared: Mutex<BTreeMap<StatementId, quorate_client::Prepared>>,
 }
 
 impl GrpcFront {
-    /// Connects to `HOST` or `HOST:PORT`.
-    pub async fn connect(endpoint: &str) -> Result<Self, FrontError> {
-        let pinned = Session::builder().contact_point(endpoint).contact_points_only(true).connect().await;
+    /// Connects to `HOST` or `HOST:PORT`, with TLS if it is given.
+    pub async fn connect(endpoint: &str, tls: Option<Tls>) -> Result<Self, FrontError> {
+        let builder = Session::builder().contact_point(endpoint).contact_points_only(true).tls(tls.clone());
+        let pinned = builder.connect().await;
         let pinned = pinned.map_err(|error| front_error(endpoint, error))?;
         let endpoint = if endpoint.contains(':') { endpoint.to_owned() } else { format!("{endpoint}:9044") };
-        Ok(Self { endpoint, pinned, routed: OnceCell::new(), prepared: Mutex::default() })
+        Ok(Self { endpoint, tls, pinned, routed: OnceCell::new(), prepared: Mutex::default() })
     }
 
     /// The session that knows the ring; where it cannot be had, the pinned one serves.
     async fn routed(&self) -> &Session {
-        let connect = || async { Session::connect(&self.endpoint).await.unwrap_or_else(|_| self.pinned.clone()) };
+        let connect = || async {
+            let builder = Session::builder().contact_point(&self.endpoint).tls(self.tls.clone());
+            builder.connect().await.unwrap_or_else(|_| self.pinned.clone())
+        };
         self.routed.get_or_init(connect).await
     }
 
@@ -47,7 +52,9 @@ fn front_error(endpoint: &str, error: Error) -> FrontError {
             let reason = tried.into_iter().map(|(_, reason)| reason).next().unwrap_or_else(|| "no node".to_owned());
             FrontError::Unreachable { endpoint: endpoint.to_owned(), reason }
         }
-        Error::Address { .. } => FrontError::Unreachable { endpoint: endpoint.to_owned(), reason: error.to_string() },
+        Error::Address { .. } | Error::Tls { .. } => {
+            FrontError::Unreachable { endpoint: endpoint.to_owned(), reason: error.to_string() }
+        }
         Error::Value(error) => FrontError::Unsendable(error.to_string()),
         Error::ConnectionLost { .. } | Error::Timeout { .. } | Error::Malformed { .. } => {
             FrontError::Lost { reason: error.to_string() }

@@ -106,8 +106,8 @@ impl Control {
                     "opening or closing the CQL port of a running node is not supported yet",
                 ));
             }
-            AdminRequest::GetLoggingLevels => {
-                return Err(RequestError::invalid("getlogginglevels is answered by the server, not by the node"));
+            AdminRequest::ReloadSsl | AdminRequest::GetLoggingLevels => {
+                return Err(RequestError::invalid("this verb is answered by the server, not by the node"));
             }
         };
         let storage = Arc::clone(self.shared.storage());

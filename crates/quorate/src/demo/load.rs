@@ -23,7 +23,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS nyc.weather (
 
 /// Creates `nyc.weather` and fills it, unless it is full from an earlier run.
 pub async fn load(address: &str, nodes: usize) -> Result<(), String> {
-    let front = GrpcFront::connect(address).await.map_err(|error| error.to_string())?;
+    let front = GrpcFront::connect(address, None).await.map_err(|error| error.to_string())?;
     let keyspace = format!(
         "CREATE KEYSPACE IF NOT EXISTS nyc WITH replication = \
          {{'class': 'SimpleStrategy', 'replication_factor': {}}}",

@@ -122,7 +122,7 @@ async fn serve(args: &DemoArgs, addresses: &[Ipv4Addr], folder: &std::path::Path
         return 0;
     }
     let shell = async {
-        match GrpcFront::connect(&first).await {
+        match GrpcFront::connect(&first, None).await {
             Ok(front) => run_shell(Arc::new(front), &ShellOptions::default()).await,
             Err(error) => fail(&error.to_string()),
         }

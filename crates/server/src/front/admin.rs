@@ -41,6 +41,19 @@ fn logging_levels(filter: &str) -> Vec<(String, String)> {
     directives.map(level).collect()
 }
 
+/// Loads certificates and keys anew. Reading them blocks, so that it happens elsewhere.
+async fn reload_tls(shared: &Shared) -> Result<(), RequestError> {
+    if shared.tls.is_off() {
+        return Err(RequestError::invalid("TLS is off on this node: there is no certificate to reload"));
+    }
+    let tls = Arc::clone(&shared.tls);
+    match tokio::task::spawn_blocking(move || tls.reload()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(errors)) => Err(RequestError::Configuration(errors.join("; "))),
+        Err(_) => Err(RequestError::Overloaded("the node is stopping".to_owned())),
+    }
+}
+
 #[tonic::async_trait]
 impl Admin for AdminService {
     async fn run(&self, message: Request<v1::AdminRequest>) -> Result<Response<v1::AdminAnswer>, Status> {
@@ -50,6 +63,10 @@ impl Admin for AdminService {
             // Logging is the server's; the node knows nothing of it.
             let answer = AdminAnswer::Properties(logging_levels(&self.shared.log_level));
             return Ok(Response::new(quorate_proto::admin_answer_to_proto(&answer)));
+        }
+        if verb == AdminRequest::ReloadSsl {
+            reload_tls(&self.shared).await.map_err(|error| status(&error))?;
+            return Ok(Response::new(quorate_proto::admin_answer_to_proto(&AdminAnswer::Done)));
         }
         match call(&self.shared, self.clock, request(verb)).await.result {
             Ok(Answer::Admin(answer)) => Ok(Response::new(quorate_proto::admin_answer_to_proto(&answer))),

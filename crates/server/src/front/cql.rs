@@ -8,22 +8,25 @@ mod connection;
 mod events;
 mod handle;
 mod metadata;
+mod socket;
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_os::Clock;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::driver::Phase;
 use crate::shared::Shared;
+use crate::tls::{Accepted, Handshakes, Port};
 
-use budget::Budget;
+use budget::{Budget, Share};
 pub(crate) use connection::CqlItem;
 use events::Registry;
 pub(crate) use metadata::PreparedMetadata;
+use socket::TlsSocket;
 
 /// How often a thread looks whether the node serves, and whether there is something to tell those who listen to events.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -34,6 +37,8 @@ struct Thread {
     clock: Clock,
     registry: Registry,
     budget: Arc<Budget>,
+    /// Nothing where no client may use TLS.
+    handshakes: Option<Arc<Handshakes>>,
 }
 
 /// Serves drivers on the present thread. Dropping what it returns stops accepting.
@@ -45,6 +50,7 @@ pub(crate) fn serve(listener: StdListener, shared: &Arc<Shared>, clock: Clock) -
         registry: Registry::default(),
         // Control has a mailbox, too.
         budget: Arc::new(Budget::of_one_of(shared.mailboxes.len().saturating_sub(1))),
+        handshakes: Handshakes::on(Port::Cql, &shared.tls),
     });
     tokio::spawn(async move {
         tokio::select! {
@@ -83,6 +89,23 @@ async fn accept(listener: StdListener, thread: Arc<Thread>) {
             tracing::debug!(%error, "cannot switch off Nagle's delay");
         }
         let thread = Arc::clone(&thread);
-        tokio::spawn(async move { connection::serve(stream, share, &thread).await });
+        tokio::spawn(async move {
+            match &thread.handshakes {
+                None => connection::serve(stream, share, &thread).await,
+                Some(handshakes) => Box::pin(agree_and_serve(handshakes, stream, share, &thread)).await,
+            }
+        });
+    }
+}
+
+/// Serves a connection on which TLS may or must be agreed on first.
+async fn agree_and_serve(handshakes: &Handshakes, stream: TcpStream, share: Share, thread: &Arc<Thread>) {
+    match handshakes.accept(stream).await {
+        None => {}
+        Some(Accepted::Plain(stream)) => connection::serve(stream, share, thread).await,
+        Some(Accepted::Tls(stream)) => match TlsSocket::new(*stream) {
+            Ok(socket) => connection::serve(socket, share, thread).await,
+            Err(error) => tracing::debug!(%error, "a CQL connection ended"),
+        },
     }
 }

@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::limits::HELLO_TIMEOUT;
 use crate::shared::Shared;
+use crate::tls::{PeerInfo, holds_host_of};
 use crate::transport::deliver;
 use crate::transport::identity::Peer;
 use crate::transport::queue::{FrameQueue, FrameStream};
@@ -25,7 +26,7 @@ impl InternodeService {
         Self { shared }
     }
 
-    async fn greet(&self, stream: &mut Streaming<Batch>) -> Result<Peer, Refusal> {
+    async fn greet(&self, stream: &mut Streaming<Batch>, info: Option<&PeerInfo>) -> Result<Peer, Refusal> {
         let malformed = |message: &str| Refusal { reason: Reason::Malformed as i32, message: message.to_owned() };
         if self.shared.stopping.is_draining() {
             return Err(Refusal { reason: Reason::Stopping as i32, message: "the node is stopping".to_owned() });
@@ -36,7 +37,14 @@ impl InternodeService {
             .map_err(|status| malformed(&format!("the hello cannot be read: {}", status.message())))?
             .ok_or_else(|| malformed("the stream ended before its hello"))?;
         let hello = first.hello.ok_or_else(|| malformed("the first message is no hello"))?;
-        self.shared.identity.check(&hello)
+        let peer = self.shared.identity.check(&hello)?;
+        if self.shared.tls.verifies_names() {
+            let certificate = info.and_then(|info| info.certificate.as_ref());
+            let held = certificate.ok_or_else(|| "it has shown no certificate".to_owned());
+            let held = held.and_then(|certificate| holds_host_of(certificate, &peer.address));
+            held.map_err(|reason| malformed(&format!("the node at {} is not who it says: {reason}", peer.address)))?;
+        }
+        Ok(peer)
     }
 }
 
@@ -45,9 +53,10 @@ impl Internode for InternodeService {
     type ExchangeStream = FrameStream;
 
     async fn exchange(&self, request: Request<Streaming<Batch>>) -> Result<Response<FrameStream>, Status> {
-        let remote = request.remote_addr();
+        let info = request.extensions().get::<PeerInfo>().cloned();
+        let remote = request.remote_addr().or(info.as_ref().and_then(|info| info.address));
         let mut stream = request.into_inner();
-        let peer = match self.greet(&mut stream).await {
+        let peer = match self.greet(&mut stream, info.as_ref()).await {
             Ok(peer) => peer,
             Err(refusal) => {
                 if refusal.reason != Reason::Self_ as i32 {

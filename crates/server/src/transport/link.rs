@@ -166,9 +166,14 @@ impl Worker {
             .initial_stream_window_size(8 * 1024 * 1024)
             .initial_connection_window_size(16 * 1024 * 1024);
         // The endpoint's own limit does not cover the resolution of names.
-        let channel = limited(CONNECT_TIMEOUT * 2, endpoint.connect())
-            .await?
-            .map_err(|error| Closed::Retry(innermost(&error)))?;
+        let connected = match self.shared.tls.connecting() {
+            None => limited(CONNECT_TIMEOUT * 2, endpoint.connect()).await?,
+            Some(config) => {
+                let connector = tower::service_fn(move |uri| crate::tls::connect(Arc::clone(&config), uri));
+                limited(CONNECT_TIMEOUT * 2, endpoint.connect_with_connector(connector)).await?
+            }
+        };
+        let channel = connected.map_err(|error| Closed::Retry(innermost(&error)))?;
         let mut client = InternodeClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);

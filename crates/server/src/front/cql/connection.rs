@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Buf as _;
 use quorate_cql_wire::convert::place_payload;
 use quorate_cql_wire::message::event::{EVENT_STREAM, Event, EventKind};
 use quorate_cql_wire::{FromClient, ProtocolVersion, Response, ResponseMessage, ServerConnection};
 use quorate_model::request::{Answer, ClientResponse};
 use quorate_node::RequestId;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::Thread;
 use super::budget::Share;
 use super::handle::{self, Arrived, Asked};
+use super::socket::Socket;
 use crate::limits::{
-    CQL_ANSWER_BYTES_MAX, CQL_READ_BYTES, CQL_REQUEST_BYTES_MAX, CQL_REQUESTS_MAX, CQL_ROOM_INTERVAL,
-    CQL_SMALL_REQUEST_BYTES, CQL_STALL_TIMEOUT, CQL_START_TIMEOUT, INPUTS_A_TURN,
+    CQL_ANSWER_BYTES_MAX, CQL_REQUEST_BYTES_MAX, CQL_REQUESTS_MAX, CQL_ROOM_INTERVAL, CQL_SMALL_REQUEST_BYTES,
+    CQL_STALL_TIMEOUT, CQL_START_TIMEOUT, INPUTS_A_TURN,
 };
 
 /// A connection, shared by its task and the requests that it has in flight.
@@ -158,10 +157,11 @@ enum End {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(stream: TcpStream, share: Share, thread: &Arc<Thread>) {
+pub(super) async fn serve(mut socket: impl Socket, share: Share, thread: &Arc<Thread>) {
     let connection = Arc::new(Connection::new(share));
     let registration = thread.registry.add(&connection);
-    let end = run(&stream, thread, &connection).await;
+    let end = run(&mut socket, thread, &connection).await;
+    socket.close();
     thread.registry.remove(registration);
     connection.close();
     if let End::Failed(error) = end {
@@ -177,13 +177,13 @@ struct Wants {
     room: bool,
 }
 
-async fn run(stream: &TcpStream, thread: &Arc<Thread>, connection: &Arc<Connection>) -> End {
+async fn run(socket: &mut impl Socket, thread: &Arc<Thread>, connection: &Arc<Connection>) -> End {
     let started_by = tokio::time::Instant::now() + CQL_START_TIMEOUT;
     let mut hang_up = false;
     let mut stall = Stall::default();
     loop {
         let more = if hang_up { false } else { take_requests(thread, connection, &mut stall, &mut hang_up) };
-        match write(stream, connection, &mut stall) {
+        match write(socket, connection, &mut stall) {
             Err(error) => return End::Failed(error),
             Ok(true) if hang_up => return End::Closed,
             Ok(_) => {}
@@ -199,16 +199,16 @@ async fn run(stream: &TcpStream, thread: &Arc<Thread>, connection: &Arc<Connecti
         tokio::select! {
             biased;
             () = connection.wake.notified() => {}
-            ready = stream.writable(), if wants.write => {
+            ready = socket.writable(), if wants.write || socket.wants_write() => {
                 if let Err(error) = ready {
                     return End::Failed(error);
                 }
             }
-            ready = stream.readable(), if wants.read => {
+            ready = socket.readable(), if wants.read => {
                 if let Err(error) = ready {
                     return End::Failed(error);
                 }
-                match read(stream, connection) {
+                match read(socket, connection) {
                     Ok(true) => {}
                     Ok(false) => return End::Closed,
                     Err(error) => return End::Failed(error),
@@ -282,32 +282,15 @@ impl Stall {
 }
 
 /// Takes what the socket has; false at its end.
-fn read(stream: &TcpStream, connection: &Connection) -> std::io::Result<bool> {
-    let mut inner = connection.inner();
-    let input = inner.wire.input();
-    input.reserve(CQL_READ_BYTES);
-    match stream.try_read_buf(input) {
-        Ok(0) => Ok(false),
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(true),
-        Err(error) => Err(error),
-    }
+fn read(socket: &mut impl Socket, connection: &Connection) -> std::io::Result<bool> {
+    socket.read(connection.inner().wire.input())
 }
 
 /// Gives the socket what it takes; true if nothing is left.
-fn write(stream: &TcpStream, connection: &Connection, stall: &mut Stall) -> std::io::Result<bool> {
-    let mut inner = connection.inner();
-    let output = inner.wire.output();
-    let before = output.len();
-    while !output.is_empty() {
-        match stream.try_write(output) {
-            Ok(count) => output.advance(count),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
-        }
-    }
-    stall.wrote(output.len() < before, !output.is_empty());
-    Ok(output.is_empty())
+fn write(socket: &mut impl Socket, connection: &Connection, stall: &mut Stall) -> std::io::Result<bool> {
+    let written = socket.write(connection.inner().wire.output())?;
+    stall.wrote(written.some, written.left);
+    Ok(!written.left)
 }
 
 /// Begins what has arrived, as far as there is room; true if there may be more.
