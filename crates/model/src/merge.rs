@@ -8,7 +8,6 @@
 //! over cell), no row and no column is empty. Covering is by timestamp alone ([`Deletion::covers`]).
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -151,19 +150,19 @@ impl Partition {
         self.static_row.shadow(covered_to);
         for (key, row) in other.rows {
             let above = self.range_covering(&key).max(covered_to);
-            match self.rows.entry(key) {
-                std::collections::btree_map::Entry::Occupied(mut own) => {
-                    own.get_mut().join(row);
-                    own.get_mut().shadow(above);
-                    if own.get().is_empty() {
-                        own.remove();
+            match self.rows.get_mut(&key) {
+                Some(own) => {
+                    own.join(row);
+                    own.shadow(above);
+                    if own.is_empty() {
+                        self.rows.remove(&key);
                     }
                 }
-                std::collections::btree_map::Entry::Vacant(slot) => {
+                None => {
                     let mut row = row;
                     row.shadow(above);
                     if !row.is_empty() {
-                        slot.insert(row);
+                        self.rows.insert(key, row);
                     }
                 }
             }
@@ -209,16 +208,9 @@ impl Partition {
         if start >= end {
             return;
         }
-        let bounds = (Bound::Included(ClusteringKey(start.clone())), Bound::Excluded(ClusteringKey(end.clone())));
-        let mut emptied = Vec::new();
-        for (key, row) in self.rows.range_mut(bounds) {
+        self.rows.retain_between(&ClusteringKey(start.clone()), &ClusteringKey(end.clone()), |row| {
             row.shadow(Some(deletion.timestamp));
-            if row.is_empty() {
-                emptied.push(key.clone());
-            }
-        }
-        for key in emptied {
-            self.rows.remove(&key);
-        }
+            !row.is_empty()
+        });
     }
 }

@@ -1,11 +1,10 @@
 //! Partitions: the unit of placement, of atomicity and of merging.
 
-use std::collections::BTreeMap;
-
 use crate::cell::{ColumnData, Deletion};
 use crate::key::{ClusteringKey, Position};
 use crate::range_tombstone::RangeTombstones;
 use crate::row::{MAP_ENTRY_OVERHEAD, Row};
+use crate::row_map::RowMap;
 use crate::time::{Seconds, Timestamp};
 use crate::wire::Wire;
 
@@ -17,7 +16,7 @@ pub struct Partition {
     /// Static columns.
     pub static_row: Row,
     /// Rows in clustering order.
-    pub rows: BTreeMap<ClusteringKey, Row>,
+    pub rows: RowMap,
     /// Deleted ranges of rows, disjoint and sorted.
     pub range_tombstones: RangeTombstones,
 }
@@ -33,7 +32,7 @@ impl Partition {
 
     /// The row with this key, made if it is not there.
     pub fn row_mut(&mut self, key: ClusteringKey) -> &mut Row {
-        self.rows.entry(key).or_default()
+        self.rows.or_default(key)
     }
 
     /// Number of rows that show at `now`.

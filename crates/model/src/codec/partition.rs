@@ -21,8 +21,6 @@
 //! v: unsigned LEB128 in its shortest form, z: the same of a zigzag number, len: v. What is empty (rows, columns) is not
 //! written and not accepted; rows, paths and ranges ascend strictly.
 
-use std::collections::BTreeMap;
-
 use bytes::{Bytes, BytesMut};
 
 use super::{clustering_bytes, decode_items, u32_varint};
@@ -33,6 +31,7 @@ use crate::mutation::Mutation;
 use crate::partition::Partition;
 use crate::range_tombstone::{RangeTombstone, RangeTombstones};
 use crate::row::{Liveness, Row};
+use crate::row_map::RowMap;
 use crate::time::{Seconds, Timestamp, Ttl};
 use crate::wire::{Reader, Wire, WireError, Writer};
 
@@ -135,17 +134,12 @@ impl Wire for Partition {
     }
 }
 
-fn decode_rows(input: &mut Reader) -> Result<BTreeMap<ClusteringKey, Row>, WireError> {
+fn decode_rows(input: &mut Reader) -> Result<RowMap, WireError> {
     let rows = decode_items(input, 2, "rows", |input| Ok((ClusteringKey::decode(input)?, Row::decode(input)?)))?;
     if rows.is_empty() {
         return Err(input.error("rows", "a list of no rows"));
     }
-    if rows.is_sorted_by(|(left, _), (right, _)| left < right) {
-        // From a sorted vector the map is built in one pass.
-        Ok(rows.into_iter().collect())
-    } else {
-        Err(input.error("rows", "rows out of order"))
-    }
+    RowMap::from_sorted(rows).ok_or_else(|| input.error("rows", "rows out of order"))
 }
 
 impl Wire for RangeTombstones {

@@ -1,6 +1,5 @@
 //! Coordinating reads: command after command, page after page, until the client's page is full.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use quorate_env::Instant;
 use quorate_model::request::{Answer, RequestError};
 use quorate_model::wire::Wire;
 use quorate_model::{
-    Consistency, DecoratedKey, NodeId, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Row, Token,
+    Consistency, DecoratedKey, NodeId, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Row, RowMap, Token,
 };
 
 use super::calls::Call;
@@ -509,7 +508,7 @@ fn feed_rows(
         let one = Partition {
             deletion: partition.deletion,
             static_row: partition.static_row.clone(),
-            rows: BTreeMap::from([(clustering.clone(), row.clone())]),
+            rows: RowMap::from([(clustering.clone(), row.clone())]),
             ..Partition::default()
         };
         builder.push(key, &one, complete && index == last)?;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
-use quorate_model::{ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, RangeTombstones, Row, Token};
+use quorate_model::{ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, RangeTombstones, Row, RowMap, Token};
 
 use crate::LogPosition;
 use crate::sstable::KeyBound;
@@ -119,7 +119,7 @@ impl Memtable {
         let head = partition.head().map_or_else(Partition::default, |head| Partition {
             deletion: head.deletion,
             static_row: head.static_row.clone(),
-            rows: BTreeMap::new(),
+            rows: RowMap::new(),
             range_tombstones: clipped(&head.range_tombstones, slices),
         });
         let mut part = MemoryPart { head, rows: Vec::new(), cut: false };

@@ -15,7 +15,7 @@ use std::ops::Bound;
 
 use bytes::{Bytes, BytesMut};
 use quorate_model::wire::{Reader, Wire, Writer};
-use quorate_model::{ClusteringKey, Partition, Position, Row};
+use quorate_model::{ClusteringKey, Partition, Position, Row, RowMap as Unpacked};
 
 /// What a B-tree's nodes and two allocations cost a row, about.
 const ROW_OVERHEAD: usize = 64;
@@ -148,7 +148,7 @@ impl PackedPartition {
     }
 
     /// Moves the rows within the bounds into `into`; gives their size here.
-    fn take_rows(&mut self, into: &mut BTreeMap<ClusteringKey, Row>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> i64 {
+    fn take_rows(&mut self, into: &mut Unpacked, start: Bound<&[u8]>, end: Bound<&[u8]>) -> i64 {
         match &mut self.rows {
             Rows::None => 0,
             Rows::One(one) => {
