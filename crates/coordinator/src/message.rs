@@ -68,6 +68,16 @@ pub enum ReplicaRequest {
     ReadRemains(ReadCommand),
 }
 
+impl ReplicaRequest {
+    /// Bytes of its mutation, if it has one.
+    pub fn mutation_bytes(&self) -> usize {
+        match self {
+            Self::Write(mutation) | Self::Repair(mutation) => mutation.bytes.len(),
+            Self::Read { .. } | Self::ReadRemains(_) => 0,
+        }
+    }
+}
+
 /// What a replica answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReplicaResponse {

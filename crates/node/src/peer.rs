@@ -10,6 +10,7 @@
 //! The transport carries frames whole, with a checksum of its own, between nodes that have shown each other their
 //! protocol version and their cluster.
 
+use bytes::{Bytes, BytesMut};
 use quorate_coordinator::message::{RequestEnvelope, ResponseEnvelope};
 use quorate_membership::gossip::GossipFrame;
 use quorate_membership::metadata_log::LogFrame;
@@ -41,7 +42,20 @@ impl Frame {
     }
 }
 
+/// What a frame takes beside a mutation, at most, unless it carries data.
+const FRAME_BYTES: usize = 96;
+
 impl Wire for Frame {
+    fn to_bytes(&self) -> Bytes {
+        let payload = match self {
+            Self::Request(envelope) => envelope.body.mutation_bytes(),
+            _ => 0,
+        };
+        let mut out = Writer::reuse(BytesMut::with_capacity(FRAME_BYTES + payload));
+        self.encode(&mut out);
+        out.finish()
+    }
+
     fn encode(&self, out: &mut Writer) {
         match self {
             Self::Request(envelope) => {

@@ -25,15 +25,21 @@ impl Clock {
         Self { start: std::time::Instant::now(), wall_offset_micros }
     }
 
+    /// The monotonic clock alone.
+    #[allow(clippy::disallowed_methods)] // The one place that reads the monotonic clock.
+    pub fn mono(&self) -> Instant {
+        Instant(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
     /// Both clocks. The monotonic one starts at about zero with this value.
     #[allow(clippy::disallowed_methods)] // The one place that reads the wall clock.
     pub fn now(&self) -> Now {
-        let mono = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let mono = self.mono();
         let wall = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
             Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
         };
-        Now { mono: Instant(mono), wall: WallTime(wall.saturating_add(self.wall_offset_micros)) }
+        Now { mono, wall: WallTime(wall.saturating_add(self.wall_offset_micros)) }
     }
 }
 

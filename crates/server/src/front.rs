@@ -53,12 +53,17 @@ pub(crate) enum AnswerTo {
 
 impl Waiting {
     pub(crate) fn new(request: &ClientRequest, clock: Clock, to: AnswerTo) -> Self {
-        Self { kind: Kind::of(&request.body), level: request.options.consistency, since: clock.now().mono, clock, to }
+        Self::since(clock.mono(), request, clock, to)
+    }
+
+    /// For a request that arrived at this moment.
+    pub(crate) fn since(since: Instant, request: &ClientRequest, clock: Clock, to: AnswerTo) -> Self {
+        Self { kind: Kind::of(&request.body), level: request.options.consistency, since, clock, to }
     }
 
     /// Passes the answer on.
     pub(crate) fn answer(self, response: ClientResponse, metrics: &Metrics) {
-        let took = self.clock.now().mono.since(self.since);
+        let took = self.clock.mono().since(self.since);
         metrics.request_ends(self.kind, self.level, took, response.result.as_ref().err());
         match self.to {
             // Whoever called may be gone; that is no error.

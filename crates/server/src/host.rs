@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quorate_env::Instant;
+use quorate_env::{Instant, Now};
 use quorate_model::request::ClientRequest;
 use quorate_node::{Input, MachineId, Output, RequestId};
 use quorate_os::Clock;
@@ -63,8 +63,13 @@ impl Host {
 
     /// Takes an event and carries out what follows from it.
     pub(crate) fn input(&mut self, input: Input) {
+        self.input_at(self.clock.now(), input);
+    }
+
+    /// The same, for one of many events that came together and share one look at the clock.
+    pub(crate) fn input_at(&mut self, now: Now, input: Input) {
         let mut out = std::mem::take(&mut self.out);
-        self.machine.step(self.clock.now(), input, &mut out);
+        self.machine.step(now, input, &mut out);
         for output in out.drain(..) {
             self.carry_out(output);
         }
@@ -78,11 +83,16 @@ impl Host {
 
     /// Takes a client's request. The answer goes where `waiting` says.
     pub(crate) fn request(&mut self, request: ClientRequest, waiting: Waiting) -> RequestId {
+        self.request_at(self.clock.now(), request, waiting)
+    }
+
+    /// The same, for one of many requests that came together and share one look at the clock.
+    pub(crate) fn request_at(&mut self, now: Now, request: ClientRequest, waiting: Waiting) -> RequestId {
         self.next_request += 1;
         let id = RequestId(self.next_request);
         self.shared.metrics.request_begins();
         self.waiting.insert(id, waiting);
-        self.input(Input::Client { id, request });
+        self.input_at(now, Input::Client { id, request });
         id
     }
 
@@ -92,6 +102,11 @@ impl Host {
             self.shared.metrics.request_cancelled();
             self.input(Input::Cancel(id));
         }
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
     }
 
     fn carry_out(&mut self, output: Output) {

@@ -177,6 +177,7 @@ impl Drop for Transport {
 /// Hands the frames of a message to the machines they are for.
 fn deliver(from: NodeId, frames: Vec<message::Frame>) {
     crate::host::with(|host| {
+        let now = host.now();
         for frame in frames {
             let (target, source) = match quorate_proto::verify_frame(&frame) {
                 Ok(checked) => checked,
@@ -191,7 +192,7 @@ fn deliver(from: NodeId, frames: Vec<message::Frame>) {
             let from = PeerAddress { node: from, machine: MachineId(source) };
             let input = Input::Peer { from, frame: frame.payload };
             if target == host.id || (target == MachineId::ANY_WORKER && host.id != MachineId::CONTROL) {
-                host.input(input);
+                host.input_at(now, input);
                 continue;
             }
             // Control accepts no connections, so that 'any worker' there is an answer gone astray: the first will do.

@@ -225,7 +225,7 @@ impl Worker {
         }
         // If the plan has changed and it is not this node's write any more.
         self.replica.redirect(origin, Origin::Nobody);
-        self.put_back(id, op);
+        self.put_back(id, Box::new(op));
         true
     }
 

@@ -53,7 +53,12 @@ impl Worker {
         if let Err(error) = self.execute(step, id, &mut op, request, timeout) {
             self.answer(step, &mut op, Err(error));
         }
-        self.put_back(id, op);
+        // What was answered at once was never anybody's to know.
+        if !op.is_finished() {
+            self.put_back(id, Box::new(op));
+        } else {
+            self.calls.forget(op.calls.drain(..));
+        }
     }
 
     /// Whether the node takes on a request at all.

@@ -50,7 +50,8 @@ pub struct Worker {
     shared: Arc<Shared>,
     snapshot: Arc<Snapshot>,
     version: u64,
-    ops: BTreeMap<u64, Op>,
+    /// Boxed: each answer takes one out and puts it back.
+    ops: BTreeMap<u64, Box<Op>>,
     next_op: u64,
     by_client: BTreeMap<RequestId, u64>,
     alone: Alone,
@@ -334,7 +335,7 @@ impl Worker {
         self.put_back(id, op);
     }
 
-    fn put_back(&mut self, id: u64, mut op: Op) {
+    fn put_back(&mut self, id: u64, mut op: Box<Op>) {
         let wanted = if op.is_finished() { None } else { op.wanted_tick() };
         if op.timer != wanted {
             if let Some(at) = op.timer {

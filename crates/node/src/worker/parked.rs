@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_coordinator::message::{
-    ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope, ResponseEnvelope,
-};
+use quorate_coordinator::message::{ReplicaFailure, ReplicaResponse, RequestEnvelope, ResponseEnvelope};
 use quorate_env::{Instant, Now};
 use quorate_model::Epoch;
 
@@ -73,10 +71,7 @@ impl Parked {
 }
 
 fn size(envelope: &RequestEnvelope) -> usize {
-    match &envelope.body {
-        ReplicaRequest::Write(mutation) | ReplicaRequest::Repair(mutation) => mutation.bytes.len(),
-        ReplicaRequest::Read { .. } | ReplicaRequest::ReadRemains(_) => 0,
-    }
+    envelope.body.mutation_bytes()
 }
 
 fn failed(envelope: &RequestEnvelope, failure: ReplicaFailure) -> ResponseEnvelope {

@@ -337,8 +337,7 @@ impl Replica {
 
 /// Makes a durable write visible.
 fn apply(now: Now, shared: &Shared, write: PendingWrite) -> Served {
-    let mutation = Arc::try_unwrap(write.mutation).unwrap_or_else(|shared| Mutation::clone(&shared));
-    let response = match shared.storage().apply(write.position, mutation) {
+    let response = match shared.storage().apply(write.position, &*write.mutation) {
         Ok(()) => {
             shared.metrics.replica_writes_total.increment();
             ReplicaResponse::Written

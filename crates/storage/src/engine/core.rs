@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockRea
 use quorate_env::Disk;
 use quorate_model::{Mutation, Seconds, TableId};
 
+use super::pending::Pending;
 use crate::commit_log::CommitLog;
 use crate::compaction::merge::PartialFile;
 use crate::error::StorageError;
@@ -66,7 +67,7 @@ pub(crate) struct Engine {
     pub(super) tables: RwLock<BTreeMap<TableId, Arc<Table>>>,
     pub(super) manifest: Mutex<Manifest>,
     /// Positions that were appended and neither applied nor abandoned.
-    pub(super) pending: Mutex<BTreeSet<LogPosition>>,
+    pub(super) pending: Mutex<Pending>,
     pub(super) memtable_bytes: AtomicU64,
     pub(super) space_low: AtomicBool,
     pub(super) compactions_running: AtomicU64,
@@ -141,7 +142,7 @@ impl Engine {
     }
 
     /// Puts a mutation into its memtable.
-    pub(super) fn insert(&self, position: LogPosition, mutation: Mutation) {
+    pub(super) fn insert(&self, position: LogPosition, mutation: &Mutation) {
         let table = self.table(mutation.table);
         // Held while the mutation goes in, so that a memtable that was frozen never changes.
         let state = read(&table.state);
@@ -149,7 +150,7 @@ impl Engine {
             return;
         }
         if let Some(active) = state.view.memtables.first() {
-            let grown = active.apply(position, mutation.key, mutation.update);
+            let grown = active.apply(position, &mutation.key, &mutation.update);
             self.memtable_bytes.fetch_add(grown as u64, Ordering::Relaxed);
         }
     }
@@ -195,7 +196,7 @@ impl Engine {
             // Under this lock every position is either not yet handed out, hence not below the log's end, or in the set.
             let pending = lock(&self.pending);
             let end = log.position();
-            pending.first().map_or(end, |first| end.min(*first))
+            pending.first().map_or(end, |first| end.min(first))
         };
         for table in self.all_tables() {
             if let Some(position) = table.lowest() {

@@ -214,7 +214,7 @@ fn write_partition(
         let mut kept = partition.unpack();
         kept.drop_up_to(truncated);
         let mut left = PackedPartition::default();
-        left.merge(kept);
+        left.merge(&kept);
         return write_packed(engine, table, (key, &left), output);
     }
     write_packed(engine, table, (key, partition), output)

@@ -4,8 +4,10 @@ mod core;
 mod due;
 mod job;
 mod open;
+mod pending;
 mod tables;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -132,7 +134,7 @@ impl Storage {
         // Under the lock, so that no position is ever neither below the log's end nor in the set.
         let mut pending = lock(&self.engine.pending);
         let position = log.append(encoded).map_err(refused)?;
-        pending.insert(position);
+        pending.push(position);
         Ok(position)
     }
 
@@ -145,15 +147,15 @@ impl Storage {
     }
 
     /// Makes a durable mutation visible. To a table that was dropped it does nothing; a table that is not known is made.
-    pub fn apply(&self, position: LogPosition, mutation: Mutation) -> Result<(), StorageError> {
-        self.engine.insert(position, mutation);
-        lock(&self.engine.pending).remove(&position);
+    pub fn apply(&self, position: LogPosition, mutation: impl Borrow<Mutation>) -> Result<(), StorageError> {
+        self.engine.insert(position, mutation.borrow());
+        lock(&self.engine.pending).remove(position);
         Ok(())
     }
 
     /// Gives up an appended mutation that will never be applied.
     pub fn abandon(&self, position: LogPosition) {
-        lock(&self.engine.pending).remove(&position);
+        lock(&self.engine.pending).remove(position);
     }
 
     /// Appends, syncs and applies one mutation, here and now: for loading, tests and system tables.

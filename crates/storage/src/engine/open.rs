@@ -79,7 +79,7 @@ fn replay(engine: &Arc<Engine>, report: &mut OpenReport) -> Result<(), StorageEr
             problem: format!("an intact record that is no mutation: {error}"),
         })?;
         newest = newest.max(mutation.update.max_timestamp());
-        engine.insert(position, mutation);
+        engine.insert(position, &mutation);
         if engine.memtable_bytes.load(std::sync::atomic::Ordering::Relaxed) >= engine.options.memtable_flush_bytes {
             for job in flush_jobs(engine, &engine.all_tables()) {
                 run(job)?;

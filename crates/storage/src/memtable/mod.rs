@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
-use quorate_model::{ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, RangeTombstones, Row, RowMap, Token};
+use quorate_model::{
+    ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, RangeTombstones, Row, RowMap, Token,
+};
 
 use crate::LogPosition;
 use crate::sstable::KeyBound;
@@ -62,10 +64,10 @@ impl Memtable {
     }
 
     /// Takes in a change. Returns the bytes by which memory grew; negative if it shrank.
-    pub(crate) fn apply(&self, position: LogPosition, key: DecoratedKey, update: Partition) -> i64 {
+    pub(crate) fn apply(&self, position: LogPosition, key: &DecoratedKey, update: &Partition) -> i64 {
         self.note_position(position);
         let mut shard = self.shards[self.shard_of(key.token)].write().unwrap_or_else(PoisonError::into_inner);
-        let grown = match shard.get_mut(&key) {
+        let grown = match shard.get_mut(key) {
             Some(partition) => partition.merge(update),
             None => {
                 let mut partition = PackedPartition::default();

@@ -15,7 +15,7 @@ use std::ops::Bound;
 
 use bytes::{Bytes, BytesMut};
 use quorate_model::wire::{Reader, Wire, Writer};
-use quorate_model::{ClusteringKey, Partition, Position, Row, RowMap as Unpacked};
+use quorate_model::{ClusteringKey, ColumnData, ColumnId, Partition, Position, Row, RowMap as Unpacked};
 
 /// What a B-tree's nodes and two allocations cost a row, about.
 const ROW_OVERHEAD: usize = 64;
@@ -40,14 +40,14 @@ enum Rows {
 
 impl PackedPartition {
     /// Takes in a change. Returns by how many bytes memory grew (or shrank).
-    pub(crate) fn merge(&mut self, update: Partition) -> i64 {
+    pub(crate) fn merge(&mut self, update: &Partition) -> i64 {
         let before = self.head_size();
         let plain = self.head.is_none()
             && update.deletion.is_none()
             && update.static_row.is_empty()
             && update.range_tombstones.is_empty();
         if plain {
-            return update.rows.into_iter().map(|(key, row)| self.merge_row(key, row)).sum();
+            return update.rows.iter().map(|(key, row)| self.merge_row(key, row)).sum();
         }
         let mut affected = self.head.take().map(|head| *head).unwrap_or_default();
         let mut grown = -before;
@@ -62,7 +62,7 @@ impl PackedPartition {
                 grown -= self.take_rows(&mut affected.rows, start, end);
             }
         }
-        affected.merge_owned(update);
+        affected.merge(update);
         for (key, row) in std::mem::take(&mut affected.rows) {
             grown += self.insert(&key.0, &row);
         }
@@ -75,14 +75,14 @@ impl PackedPartition {
     }
 
     /// Merges a row that nothing above it covers.
-    fn merge_row(&mut self, key: ClusteringKey, mut row: Row) -> i64 {
+    fn merge_row(&mut self, key: &ClusteringKey, row: &Row) -> i64 {
         match &mut self.rows {
             Rows::One(one) => {
                 let (own, packed) = split(one);
                 if *own == *key.0 {
                     let before = one_size(one);
                     let mut merged = unpack(packed);
-                    merged.merge_owned(row);
+                    merged.merge(row);
                     return match merged.is_empty() {
                         true => {
                             self.rows = Rows::None;
@@ -99,7 +99,7 @@ impl PackedPartition {
                 if let Some(packed) = rows.get_mut(&key.0[..]) {
                     let before = row_size(&key.0, packed);
                     let mut merged = unpack(packed);
-                    merged.merge_owned(row);
+                    merged.merge(row);
                     if merged.is_empty() {
                         rows.remove(&key.0[..]);
                         return -before;
@@ -110,8 +110,13 @@ impl PackedPartition {
             }
             Rows::None => {}
         }
-        row.canonicalize();
-        if row.is_empty() { 0 } else { self.insert(&key.0, &row) }
+        let has_deletions = |(_, data): &(ColumnId, ColumnData)| matches!(data, ColumnData::Complex { .. });
+        if row.deletion.is_none() && !row.is_empty() && !row.columns.iter().any(has_deletions) {
+            return self.insert(&key.0, row);
+        }
+        let mut own = row.clone();
+        own.canonicalize();
+        if own.is_empty() { 0 } else { self.insert(&key.0, &own) }
     }
 
     /// Puts in a row that is not there.
@@ -331,7 +336,7 @@ fn signed(size: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use quorate_env::Random;
-    use quorate_model::{Cell, ColumnData, ColumnId, Deletion, Liveness, RangeTombstone, Seconds, Timestamp};
+    use quorate_model::{Cell, Deletion, Liveness, RangeTombstone, Seconds, Timestamp};
 
     use super::*;
 
@@ -386,7 +391,7 @@ mod tests {
             for _ in 0..30 {
                 let update = update(&mut random);
                 plain.merge(&update);
-                size += packed.merge(update);
+                size += packed.merge(&update);
                 assert_eq!(packed.unpack(), plain, "seed {seed}");
                 assert_eq!(packed.is_empty(), plain.is_empty(), "seed {seed}");
                 let rows: i64 = match &packed.rows {
@@ -406,7 +411,7 @@ mod tests {
             let mut change = Partition::default();
             let liveness = Some(Liveness { timestamp: Timestamp(1), expiry: None });
             change.row_mut(ClusteringKey(Bytes::from(vec![count]))).liveness = liveness;
-            packed.merge(change);
+            packed.merge(&change);
             for (start, end, reversed) in [(0, 9, false), (0, 9, true), (2, 4, true), (3, 3, false), (9, 9, true)] {
                 let mut found = Vec::new();
                 let slice = (&Position(Bytes::from(vec![start])), &Position(Bytes::from(vec![end])));

@@ -295,6 +295,7 @@ fn write(socket: &mut impl Socket, connection: &Connection, stall: &mut Stall) -
 
 /// Begins what has arrived, as far as there is room; true if there may be more.
 fn take_requests(thread: &Arc<Thread>, connection: &Arc<Connection>, stall: &mut Stall, hang_up: &mut bool) -> bool {
+    let now = thread.clock.now();
     for _ in 0..INPUTS_A_TURN {
         let mut inner = connection.inner();
         if inner.wire.version().is_some() && !inner.has_room() && !inner.throws_on_overload {
@@ -308,7 +309,7 @@ fn take_requests(thread: &Arc<Thread>, connection: &Arc<Connection>, stall: &mut
             Ok(Some(FromClient::Request { version, stream, request, body_bytes })) => {
                 drop(inner);
                 stall.arrived();
-                handle::request(thread, connection, Arrived { version, stream, body_bytes }, request);
+                handle::request(thread, connection, Arrived { version, stream, body_bytes, now }, request);
             }
             Err(error) => {
                 tracing::debug!(%error, "a CQL client does not speak the protocol");

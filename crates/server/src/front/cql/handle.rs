@@ -12,6 +12,7 @@ use quorate_cql_wire::message::ready::Ready;
 use quorate_cql_wire::message::startup::Startup;
 use quorate_cql_wire::message::supported::Supported;
 use quorate_cql_wire::{ProtocolVersion, Request, RequestMessage, Response, ResponseMessage};
+use quorate_env::Now;
 use quorate_model::NodeId;
 use quorate_model::request::{Answer, ClientRequest, ClientResponse, RequestBody, RequestError};
 
@@ -31,6 +32,8 @@ pub(super) struct Arrived {
     pub(super) stream: i16,
     /// Bytes that its values keep.
     pub(super) body_bytes: usize,
+    /// When, about: those that came together share a moment.
+    pub(super) now: Now,
 }
 
 /// What is needed to answer a request.
@@ -44,7 +47,7 @@ pub(super) struct Asked {
 
 /// Begins a request, or answers it at once.
 pub(super) fn request(thread: &Arc<Thread>, connection: &Arc<Connection>, arrived: Arrived, message: RequestMessage) {
-    let Arrived { version, stream, body_bytes } = arrived;
+    let Arrived { version, stream, body_bytes, now } = arrived;
     let RequestMessage { tracing, custom_payload: _, body } = message;
     let mut inner = connection.inner();
     let started = inner.wire.version().is_some();
@@ -86,13 +89,19 @@ pub(super) fn request(thread: &Arc<Thread>, connection: &Arc<Connection>, arrive
         Ok(request) => {
             let order = inner.begin(body_bytes);
             drop(inner);
-            execute(thread, connection, order, request, asked);
+            execute(thread, connection, (order, now), request, asked);
         }
         Err(response) => inner.wire.respond(version, stream, &response),
     }
 }
 
-fn execute(thread: &Thread, connection: &Arc<Connection>, order: u64, request: ClientRequest, mut asked: Asked) {
+fn execute(
+    thread: &Thread,
+    connection: &Arc<Connection>,
+    (order, now): (u64, Now),
+    request: ClientRequest,
+    mut asked: Asked,
+) {
     if let RequestBody::Execute { statement, .. } = &request.body
         && asked.known.skip
         && asked.known.id.is_none()
@@ -103,8 +112,8 @@ fn execute(thread: &Thread, connection: &Arc<Connection>, order: u64, request: C
     if let Some(error) = refusal(&thread.shared) {
         return item.answer(failed(error));
     }
-    let waiting = Waiting::new(&request, thread.clock, AnswerTo::Cql(item));
-    if let Some(id) = crate::host::with(|host| host.request(request, waiting)) {
+    let waiting = Waiting::since(now.mono, &request, thread.clock, AnswerTo::Cql(item));
+    if let Some(id) = crate::host::with(|host| host.request_at(now, request, waiting)) {
         connection.begun(order, id);
     }
 }
