@@ -92,7 +92,7 @@ pub fn partition() -> impl Strategy<Value = Partition> {
         .prop_map(|(deletion, static_row, rows, ranges)| Partition {
             deletion,
             static_row,
-            rows,
+            rows: rows.into_iter().collect(),
             range_tombstones: ranges.into_iter().collect(),
         })
 }
