@@ -87,6 +87,8 @@ async fn three_nodes_with_tls_on_all_ports_serve_and_let_nobody_else_in() {
     let host = first.to_string();
     let count = ["shell", &host, "--tls-ca", &ca, "--format", "csv", "-e", "CONSISTENCY ALL; SELECT v FROM ks.t;"];
     assert_eq!(quorate(&count).await.ok().matches("kept").count(), 50);
+    let over_cql: Vec<&str> = count.iter().copied().chain(["--front", "cql"]).collect();
+    assert_eq!(quorate(&over_cql).await.ok().matches("kept").count(), 50);
     let status = quorate(&["admin", "-h", &host, "--tls-ca", &ca, "status"]).await.ok();
     assert_eq!(status.lines().filter(|line| line.starts_with("UN")).count(), 3, "{status}");
 
@@ -105,6 +107,8 @@ async fn three_nodes_with_tls_on_all_ports_serve_and_let_nobody_else_in() {
     assert!(mistrust.contains("UnknownIssuer"), "{mistrust}");
     let shell = quorate(&["shell", &host, "--tls-ca", &other_ca, "-e", "SELECT key FROM system.local;"]).await;
     assert!(shell.failed().contains("UnknownIssuer"));
+    let over_cql = ["shell", &host, "--front", "cql", "--tls-ca", &other_ca, "-e", "SELECT key FROM system.local;"];
+    assert!(quorate(&over_cql).await.failed().contains("UnknownIssuer"));
 
     // Whoever wants to be a node.
     let foreign = other.sign("foreign", &addresses);

@@ -24,6 +24,16 @@ use crate::error::Error;
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientTlsConfig>,
+    pem: Pem,
+}
+
+/// What the configuration was made of.
+#[derive(Clone, Default)]
+struct Pem {
+    authorities: Arc<[u8]>,
+    /// Certificate and key.
+    identity: Option<(Arc<[u8]>, Arc<[u8]>)>,
+    server_name: Option<String>,
 }
 
 impl fmt::Debug for Tls {
@@ -38,7 +48,7 @@ impl Tls {
     pub fn new(authorities: &[u8]) -> Result<Self, Error> {
         let authorities = pem("the authorities", authorities)?;
         let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authorities));
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { config: Arc::new(config), pem: Pem { authorities: authorities.into(), ..Pem::default() } })
     }
 
     /// Shows the nodes this certificate (PEM), whose key this is (PEM, not encrypted).
@@ -47,13 +57,38 @@ impl Tls {
         PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| wrong(format!("the client's key is no private key in PEM: {error}")))?;
         let config = (*self.config).clone().identity(Identity::from_pem(certificate, key));
-        Ok(Self { config: Arc::new(config) })
+        let identity = Some((certificate.into(), key.into()));
+        Ok(Self { config: Arc::new(config), pem: Pem { identity, ..self.pem } })
     }
 
     /// The name that every node's certificate must hold, in the place of the address that is connected to.
     #[must_use]
     pub fn server_name(self, name: impl Into<String>) -> Self {
-        Self { config: Arc::new((*self.config).clone().domain_name(name)) }
+        let name = name.into();
+        let config = Arc::new((*self.config).clone().domain_name(name.clone()));
+        Self { config, pem: Pem { server_name: Some(name), ..self.pem } }
+    }
+
+    /// The same for connections that are not gRPC.
+    pub fn rustls(&self) -> Result<rustls::ClientConfig, Error> {
+        let mut roots = rustls::RootCertStore::empty();
+        for authority in certificates(&self.pem.authorities)? {
+            roots.add(authority).map_err(|error| wrong(format!("the authorities: {error}")))?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| wrong(error.to_string()))?
+            .with_root_certificates(roots);
+        let Some((certificate, key)) = &self.pem.identity else { return Ok(builder.with_no_client_auth()) };
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| wrong(format!("the client's key: {error}")))?;
+        let chain = certificates(certificate)?;
+        builder.with_client_auth_cert(chain, key).map_err(|error| wrong(format!("the client's certificate: {error}")))
+    }
+
+    /// The name that the node's certificate must hold, if it is not the address that is connected to.
+    pub fn name(&self) -> Option<&str> {
+        self.pem.server_name.as_deref()
     }
 
     /// Reads the authorities, and the client's certificate and key if it has them, from PEM files.
@@ -127,6 +162,11 @@ fn wrong(reason: impl Into<String>) -> Error {
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| wrong(format!("{} cannot be read: {error}", path.display())))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    all.map_err(|error| wrong(format!("no valid PEM: {error}")))
 }
 
 /// Checks that there is a certificate.

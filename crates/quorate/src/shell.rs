@@ -19,10 +19,6 @@ pub async fn run(args: &ShellArgs) -> u8 {
         keyspace: args.keyspace.clone(),
     };
     let tls = match args.tls.load() {
-        Ok(Some(_)) if args.front == "cql" => {
-            eprintln!("quorate shell: TLS with --front cql is not supported yet; it is with the front grpc");
-            return 1;
-        }
         Ok(tls) => tls,
         Err(error) => {
             eprintln!("quorate shell: {error}");
@@ -30,7 +26,7 @@ pub async fn run(args: &ShellArgs) -> u8 {
         }
     };
     let front: Result<Arc<dyn Front>, _> = match args.front.as_str() {
-        "cql" => CqlFront::connect(&args.host).await.map(|front| Arc::new(front) as _),
+        "cql" => CqlFront::connect(&args.host, tls).await.map(|front| Arc::new(front) as _),
         _ => GrpcFront::connect(&args.host, tls).await.map(|front| Arc::new(front) as _),
     };
     match front {

@@ -1,25 +1,31 @@
 //! One connection: a task that owns the socket, and handles that ask it.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
+use quorate_client::Tls;
+use quorate_cql_wire::client::{Arrived, Client, ClientOptions};
 use quorate_cql_wire::convert::PLACES_OPTION;
-use quorate_cql_wire::message::error::ErrorKind;
-use quorate_cql_wire::{ClientConnection, FromServer, ProtocolVersion, RequestMessage, Response, ResponseMessage};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use quorate_cql_wire::{ProtocolVersion, RequestMessage, ResponseMessage};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::front::FrontError;
 use crate::limits;
 
 /// Bytes read from the socket at once, at least.
 const READ_BYTES: usize = 64 * 1024;
-/// Versions that are tried, the best first.
-const VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::V5, ProtocolVersion::V4];
 
 type Reply = oneshot::Sender<Result<ResponseMessage, FrontError>>;
+
+/// A socket, with TLS or without.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A handle of a connection. It closes when all of them are gone.
 #[derive(Clone)]
@@ -30,23 +36,15 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects in the best version that both speak.
-    pub(super) async fn open(endpoint: &str) -> Result<Self, FrontError> {
+    pub(super) async fn open(endpoint: &str, tls: Option<&Tls>) -> Result<Self, FrontError> {
         let unreachable = |reason: String| FrontError::Unreachable { endpoint: endpoint.to_owned(), reason };
-        let mut refused = String::new();
-        for version in VERSIONS {
-            let started = tokio::time::timeout(Duration::from_millis(limits::CQL_CONNECT_MS), start(endpoint, version));
-            match started.await {
-                Ok(Ok(Ok((stream, wire)))) => {
-                    let (asked, requests) = mpsc::channel(limits::CQL_WAITING_MAX);
-                    tokio::spawn(Task::new(wire).run(stream, requests));
-                    return Ok(Self { version, asked });
-                }
-                Ok(Ok(Err(no))) => refused = no,
-                Ok(Err(reason)) => return Err(unreachable(reason)),
-                Err(_) => return Err(unreachable("no answer in time".to_owned())),
-            }
-        }
-        Err(unreachable(refused))
+        let opened = tokio::time::timeout(Duration::from_millis(limits::CQL_CONNECT_MS), open(endpoint, tls));
+        let opened = opened.await.map_err(|_| unreachable("no answer in time".to_owned()))?;
+        let (client, stream) = opened.map_err(unreachable)?;
+        let (asked, requests) = mpsc::channel(limits::CQL_WAITING_MAX);
+        let version = client.version();
+        tokio::spawn(Task { client, waiting: BTreeMap::new(), next: 0 }.run(stream, requests));
+        Ok(Self { version, asked })
     }
 
     /// The version that is spoken.
@@ -74,94 +72,98 @@ impl Connection {
     }
 }
 
-/// Connects and starts. The inner error is a server's 'no' to this version.
-async fn start(
-    endpoint: &str,
-    version: ProtocolVersion,
-) -> Result<Result<(TcpStream, ClientConnection), String>, String> {
-    let mut stream = TcpStream::connect(endpoint).await.map_err(|error| error.to_string())?;
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let mut wire = ClientConnection::new(version, None).map_err(|error| error.to_string())?;
-    let options = vec![
-        ("DRIVER_NAME".to_owned(), "Quorate shell".to_owned()),
-        ("DRIVER_VERSION".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        (PLACES_OPTION.to_owned(), "true".to_owned()),
-    ];
-    wire.start_with(0, options).map_err(|error| error.to_string())?;
-    let output = wire.output().split();
-    stream.write_all(&output).await.map_err(|error| error.to_string())?;
+/// Opens a connection, on a new socket for each version that the server does not speak.
+async fn open(endpoint: &str, tls: Option<&Tls>) -> Result<(Client<u64>, Box<dyn Stream>), String> {
+    let options = ClientOptions {
+        startup: vec![
+            ("DRIVER_NAME".to_owned(), "Quorate shell".to_owned()),
+            ("DRIVER_VERSION".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            (PLACES_OPTION.to_owned(), "true".to_owned()),
+        ],
+        in_flight_max: limits::CQL_IN_FLIGHT_MAX,
+        ..ClientOptions::default()
+    };
+    let mut client = Client::new(options).map_err(|error| error.to_string())?;
+    let mut stream = connect(endpoint, tls).await?;
     loop {
-        match wire.receive().map_err(|error| error.to_string())? {
-            Some(FromServer::Response { response, .. }) => {
-                return match response.body {
-                    Response::Ready(_) => Ok(Ok((stream, wire))),
-                    Response::Authenticate(_) => {
-                        Err("the server wants a user and a password, which are not supported yet".to_owned())
-                    }
-                    Response::Error(error) if error.kind == ErrorKind::Protocol => Ok(Err(error.message)),
-                    Response::Error(error) => Err(error.message),
-                    other => Err(format!("the server answered STARTUP with {other:?}")),
-                };
-            }
-            Some(other) => return Err(format!("the server's answer makes no sense: {other:?}")),
-            None if stream.read_buf(wire.input()).await.map_err(|error| error.to_string())? == 0 => {
-                return Err("the server closed the connection".to_owned());
+        let output = client.output().split();
+        stream.write_all(&output).await.map_err(|error| error.to_string())?;
+        stream.flush().await.map_err(|error| error.to_string())?;
+        match client.receive().map_err(|error| error.to_string())? {
+            Some(Arrived::Ready) => return Ok((client, stream)),
+            Some(Arrived::Reconnect(_)) => stream = connect(endpoint, tls).await?,
+            Some(_) => {}
+            None if stream.read_buf(client.input()).await.map_err(|error| error.to_string())? == 0 => {
+                return Err(client.hang_up().to_string());
             }
             None => {}
         }
     }
 }
 
-/// The connection's task: it matches answers with who asked.
+async fn connect(endpoint: &str, tls: Option<&Tls>) -> Result<Box<dyn Stream>, String> {
+    let stream = TcpStream::connect(endpoint).await.map_err(|error| error.to_string())?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
+    let name = tls.name().unwrap_or(host).trim_matches(['[', ']']).to_owned();
+    let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
+    let config = tls.rustls().map_err(|error| error.to_string())?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    Ok(Box::new(stream.map_err(|error| format!("TLS: {error}"))?))
+}
+
+/// The connection's task.
 struct Task {
-    wire: ClientConnection,
-    /// Who waits on which stream.
-    waiting: Vec<Option<Reply>>,
-    free: VecDeque<i16>,
-    outgoing: BytesMut,
-    incoming: BytesMut,
+    client: Client<u64>,
+    /// Who waits for which answer.
+    waiting: BTreeMap<u64, Reply>,
+    next: u64,
 }
 
 impl Task {
-    fn new(wire: ClientConnection) -> Self {
-        let count = i16::try_from(limits::CQL_IN_FLIGHT_MAX).unwrap_or(i16::MAX);
-        Self {
-            wire,
-            waiting: (0..count).map(|_| None).collect(),
-            free: (0..count).collect(),
-            outgoing: BytesMut::new(),
-            incoming: BytesMut::new(),
-        }
-    }
-
-    async fn run(mut self, stream: TcpStream, mut requests: mpsc::Receiver<(RequestMessage, Reply)>) {
+    async fn run(mut self, stream: Box<dyn Stream>, mut requests: mpsc::Receiver<(RequestMessage, Reply)>) {
         let reason = self.serve(stream, &mut requests).await;
         requests.close();
-        for reply in self.waiting.into_iter().flatten() {
+        for reply in self.waiting.into_values() {
             // Who no longer waits needs no answer.
             let _ = reply.send(Err(FrontError::Lost { reason: reason.clone() }));
         }
     }
 
     /// Works until the connection ends; gives the reason.
-    async fn serve(&mut self, stream: TcpStream, requests: &mut mpsc::Receiver<(RequestMessage, Reply)>) -> String {
-        let (mut reader, mut writer) = stream.into_split();
+    async fn serve(
+        &mut self,
+        stream: Box<dyn Stream>,
+        requests: &mut mpsc::Receiver<(RequestMessage, Reply)>,
+    ) -> String {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let (mut outgoing, mut incoming) = (BytesMut::new(), BytesMut::new());
+        let mut flushed = true;
         loop {
-            self.incoming.reserve(READ_BYTES);
+            outgoing.unsplit(self.client.output().split());
+            incoming.reserve(READ_BYTES);
             tokio::select! {
-                asked = requests.recv(), if !self.free.is_empty() => match asked {
+                asked = requests.recv(), if self.client.room() > 0 => match asked {
                     Some((request, reply)) => self.begin(&request, reply),
                     None => return "closed".to_owned(),
                 },
-                written = writer.write(&self.outgoing), if !self.outgoing.is_empty() => match written {
-                    Ok(count) => self.outgoing.advance(count),
+                pushed = push(&mut writer, &outgoing), if !outgoing.is_empty() || !flushed => match pushed {
+                    Ok(count) => {
+                        flushed = outgoing.is_empty();
+                        outgoing.advance(count);
+                    }
                     Err(error) => return error.to_string(),
                 },
-                read = reader.read_buf(&mut self.incoming) => match read {
-                    Ok(0) => return "the server closed the connection".to_owned(),
-                    Ok(_) => if let Err(reason) = self.take_answers() {
-                        return reason;
-                    },
+                read = reader.read_buf(&mut incoming) => match read {
+                    Ok(0) => return self.client.hang_up().to_string(),
+                    Ok(_) => {
+                        self.client.input().extend_from_slice(&incoming);
+                        incoming.clear();
+                        if let Err(reason) = self.take_answers() {
+                            return reason;
+                        }
+                    }
                     Err(error) => return error.to_string(),
                 },
             }
@@ -169,41 +171,30 @@ impl Task {
     }
 
     fn begin(&mut self, request: &RequestMessage, reply: Reply) {
-        let Some(stream) = self.free.pop_front() else { return };
-        if let Err(error) = self.wire.request(stream, request) {
-            self.free.push_back(stream);
-            let _ = reply.send(Err(FrontError::Unsendable(error.to_string())));
-            return;
+        self.next += 1;
+        match self.client.request(request, self.next) {
+            Ok(()) => drop(self.waiting.insert(self.next, reply)),
+            Err(error) => drop(reply.send(Err(FrontError::Unsendable(error.to_string())))),
         }
-        if let Some(place) = usize::try_from(stream).ok().and_then(|place| self.waiting.get_mut(place)) {
-            *place = Some(reply);
-        }
-        let encoded = self.wire.output().split();
-        self.outgoing.unsplit(encoded);
     }
 
     fn take_answers(&mut self) -> Result<(), String> {
-        self.wire.input().extend_from_slice(&self.incoming);
-        self.incoming.clear();
-        loop {
-            let (stream, answer) = match self.wire.receive().map_err(|error| error.to_string())? {
-                None => return Ok(()),
-                Some(FromServer::Response { stream, response }) => (stream, Ok(response)),
-                Some(FromServer::Bad { stream, error }) => {
-                    (stream, Err(FrontError::Lost { reason: error.to_string() }))
-                }
-                Some(FromServer::Refused { stream, refusal }) => {
-                    (stream, Err(FrontError::Lost { reason: refusal.to_string() }))
-                }
+        while let Some(arrived) = self.client.receive().map_err(|error| error.to_string())? {
+            let (tag, answer) = match arrived {
+                Arrived::Answer { tag, response } => (tag, Ok(response)),
+                Arrived::Garbled { tag, error } => (tag, Err(FrontError::Lost { reason: error.to_string() })),
+                Arrived::Event(_) | Arrived::Ready | Arrived::Reconnect(_) => continue,
             };
-            // Events have a stream of their own, on which nobody waits.
-            let Some(place) = usize::try_from(stream).ok().and_then(|place| self.waiting.get_mut(place)) else {
-                continue;
-            };
-            if let Some(reply) = place.take() {
-                self.free.push_back(stream);
+            if let Some(reply) = self.waiting.remove(&tag) {
+                // Who no longer waits needs no answer.
                 let _ = reply.send(answer);
             }
         }
+        Ok(())
     }
+}
+
+/// Writes some of it; if there is nothing, has TLS send what it holds. Either is done wholly or not at all.
+async fn push(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<usize> {
+    if bytes.is_empty() { writer.flush().await.map(|()| 0) } else { writer.write(bytes).await }
 }

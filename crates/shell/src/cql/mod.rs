@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use quorate_client::Tls;
 use quorate_cql_wire::message::execute::Execute;
 use quorate_cql_wire::message::prepare::Prepare;
 use quorate_cql_wire::message::query::Query;
@@ -30,6 +31,7 @@ const PORT: u16 = 9042;
 /// Everything goes to the node that was named.
 pub struct CqlFront {
     endpoint: String,
+    tls: Option<Tls>,
     /// The connection, if it lives; another one is made when it does not.
     connection: tokio::sync::Mutex<Option<Connection>>,
     /// What each prepared statement is called.
@@ -37,19 +39,19 @@ pub struct CqlFront {
 }
 
 impl CqlFront {
-    /// Connects to `HOST` or `HOST:PORT`.
-    pub async fn connect(endpoint: &str) -> Result<Self, FrontError> {
+    /// Connects to `HOST` or `HOST:PORT`, over TLS or not.
+    pub async fn connect(endpoint: &str, tls: Option<Tls>) -> Result<Self, FrontError> {
         let has_port = endpoint.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
         let endpoint = if has_port { endpoint.to_owned() } else { format!("{endpoint}:{PORT}") };
-        let connection = Connection::open(&endpoint).await?;
-        Ok(Self { endpoint, connection: tokio::sync::Mutex::new(Some(connection)), prepared: Mutex::default() })
+        let connection = Connection::open(&endpoint, tls.as_ref()).await?;
+        Ok(Self { endpoint, tls, connection: tokio::sync::Mutex::new(Some(connection)), prepared: Mutex::default() })
     }
 
     async fn connection(&self) -> Result<Connection, FrontError> {
         let mut kept = self.connection.lock().await;
         match kept.as_ref().filter(|connection| connection.lives()) {
             Some(connection) => Ok(connection.clone()),
-            None => Ok(kept.insert(Connection::open(&self.endpoint).await?).clone()),
+            None => Ok(kept.insert(Connection::open(&self.endpoint, self.tls.as_ref()).await?).clone()),
         }
     }
 
