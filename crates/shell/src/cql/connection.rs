@@ -93,6 +93,8 @@ async fn open(endpoint: &str, tls: Option<&Tls>) -> Result<(Client<u64>, Box<dyn
             Some(Arrived::Ready) => return Ok((client, stream)),
             Some(Arrived::Reconnect(_)) => stream = connect(endpoint, tls).await?,
             Some(_) => {}
+            // The next step is to be sent first.
+            None if !client.output().is_empty() => {}
             None if stream.read_buf(client.input()).await.map_err(|error| error.to_string())? == 0 => {
                 return Err(client.hang_up().to_string());
             }
