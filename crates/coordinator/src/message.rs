@@ -124,6 +124,9 @@ pub enum ReplicaFailure {
     /// Anything else; a write may have been applied.
     #[error("{0}")]
     Internal(String),
+    /// The index that was to be read is not there, or not yet built.
+    #[error("index not available: {0}")]
+    IndexNotAvailable(String),
 }
 
 impl ReplicaFailure {
@@ -136,7 +139,7 @@ impl ReplicaFailure {
             | Self::UnknownTable
             | Self::DeadlinePassed
             | Self::ClockTooFar { .. } => true,
-            Self::Corrupt(_) | Self::Internal(_) => false,
+            Self::Corrupt(_) | Self::Internal(_) | Self::IndexNotAvailable(_) => false,
         }
     }
 
@@ -272,6 +275,10 @@ impl Wire for ReplicaFailure {
                 out.u8(7);
                 out.string(reason);
             }
+            Self::IndexNotAvailable(reason) => {
+                out.u8(8);
+                out.string(reason);
+            }
         }
     }
 
@@ -285,6 +292,7 @@ impl Wire for ReplicaFailure {
             5 => Ok(Self::DeadlinePassed),
             6 => Ok(Self::ClockTooFar { ahead_us: input.varint("clock difference")? }),
             7 => Ok(Self::Internal(input.string("reason")?)),
+            8 => Ok(Self::IndexNotAvailable(input.string("reason")?)),
             _ => Err(input.error("replica failure", "an unknown kind")),
         }
     }

@@ -1,4 +1,4 @@
-use quorate_model::{DecoratedKey, Partition, PartitionKey, ReadTarget, Seconds, TableId, Token};
+use quorate_model::{DecoratedKey, Partition, PartitionKey, ReadTarget, RowChoice, Seconds, TableId, Token};
 
 use super::*;
 
@@ -17,6 +17,7 @@ fn command() -> ReadCommand {
         per_partition_limit: 2,
         byte_limit: 3,
         now: Seconds(4),
+        rows: RowChoice::All,
     }
 }
 

@@ -4,13 +4,19 @@
 //! that is the answer. If not, the data of all of them is fetched and merged ([`crate::reconcile`]); with blocking read
 //! repair the merge is written to those that lack a part of it, and the answer waits until as many replicas as the level
 //! needs hold it: a later read at the same level cannot see less. If deletions left the merge short of rows, the read
-//! goes on where the merge ends to be certain. A replica that is slow, fails or is lost is replaced by another one.
+//! goes on where the merge ends to be certain.
+//!
+//! A read by an index is the same while replicas agree: each answers with the rows that its own content of them has under
+//! the term, so that every row which a merge could show is offered by one of them. If they do not agree, the rows that any
+//! of them offered are read from all, and the merge of that is the answer: another replica may know one to have changed.
+//! A replica that is slow, fails or is lost is replaced by another one.
 
 use std::collections::BTreeMap;
 
 use quorate_env::Instant;
+use quorate_model::read::NamedRows;
 use quorate_model::request::RequestError;
-use quorate_model::{Mutation, NodeId, ReadCommand, ReadResponse, ReadTarget, Resume};
+use quorate_model::{Mutation, NodeId, ReadCommand, ReadResponse, ReadTarget, Resume, RowChoice};
 
 use crate::levels::Requirement;
 use crate::limits;
@@ -46,6 +52,8 @@ struct Round {
     /// Those that hold the merge, once it is being written back.
     holders: ReplicaMask,
     merged: Merged,
+    /// For the rows that indexes offered: up to where these were all.
+    offered_to: Option<Resume>,
     speculate_at: Option<Instant>,
 }
 
@@ -255,13 +263,13 @@ impl ReadMachine {
 
     fn advance(&mut self, now: Instant, out: &mut Vec<ReadOutput>) {
         while self.state != State::Finished {
-            let before = (self.state, self.rounds, self.round.full);
+            let before = (self.state, self.rounds, self.round.full, self.round.is_named());
             match self.state {
                 State::Gathering => self.gather(now, out),
                 State::Repairing => self.repair(now, out),
                 State::AwaitingPlan | State::Finished => {}
             }
-            if before == (self.state, self.rounds, self.round.full) {
+            if before == (self.state, self.rounds, self.round.full, self.round.is_named()) {
                 break;
             }
         }
@@ -357,6 +365,10 @@ impl ReadMachine {
         let responses: Vec<&ReadResponse> = self.round.data.iter().map(|(_, response)| response).collect();
         let counted = self.counted_before_round();
         self.round.merged = reconcile::merge(&self.round.command, &responses, counted);
+        if let RowChoice::Index(search) = &self.round.command.rows {
+            let named = reconcile::offered(&self.round.command, &self.round.merged, search.whole_partitions);
+            return self.look_at_offered(named, now, out);
+        }
         match self.request.read_repair {
             ReadRepair::None => self.accept_merged(now, out),
             ReadRepair::Blocking => {
@@ -368,6 +380,22 @@ impl ReadMachine {
                 }
             }
         }
+    }
+
+    /// Reads the rows that indexes offered from as many replicas as the level needs.
+    fn look_at_offered(&mut self, named: Vec<NamedRows>, now: Instant, out: &mut Vec<ReadOutput>) {
+        let offered_to = std::mem::take(&mut self.round.merged).frontier;
+        if named.is_empty() {
+            return self.accept([], offered_to, now, out);
+        }
+        let command = ReadCommand {
+            rows: RowChoice::Named(named),
+            row_limit: u32::MAX,
+            per_partition_limit: u32::MAX,
+            ..self.round.command.clone()
+        };
+        self.begin_round(command, true, now);
+        self.round.offered_to = offered_to;
     }
 
     /// Whether the first round's command makes replicas cut as the client's own command says.
@@ -425,6 +453,7 @@ impl ReadMachine {
         now: Instant,
         out: &mut Vec<ReadOutput>,
     ) {
+        let frontier = reconcile::earlier(frontier, self.round.offered_to.take(), self.request.command.reversed);
         let full = self.page.add(partitions, frontier.as_ref());
         let frontier = self.page.skip_full_partition(frontier);
         let next = frontier
@@ -551,8 +580,14 @@ impl Round {
             contacted: ReplicaMask::EMPTY,
             holders: ReplicaMask::EMPTY,
             merged: Merged::default(),
+            offered_to: None,
             speculate_at,
         }
+    }
+
+    /// Whether it reads rows that indexes offered.
+    fn is_named(&self) -> bool {
+        matches!(self.command.rows, RowChoice::Named(_))
     }
 
     fn answered(&self) -> ReplicaMask {

@@ -69,6 +69,7 @@ fn request(consistency: Consistency, speculative_delay: Option<Duration>) -> Rea
             per_partition_limit: u32::MAX,
             byte_limit: u32::MAX,
             now: Seconds(100),
+            rows: RowChoice::All,
         },
         resume: None,
         consistency,

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use quorate_model::read::LimitCounter;
-use quorate_model::read::Resume;
+use quorate_model::read::{NamedRows, Resume};
 use quorate_model::{DecoratedKey, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Seconds};
 
 /// Compares two places in read order: the one that is reached first is less.
@@ -25,7 +25,7 @@ pub fn compare_places(a: &Resume, b: &Resume, reversed: bool) -> Ordering {
 }
 
 /// The earlier of two frontiers; `None` is the end of everything.
-fn earlier(a: Option<Resume>, b: Option<Resume>, reversed: bool) -> Option<Resume> {
+pub(crate) fn earlier(a: Option<Resume>, b: Option<Resume>, reversed: bool) -> Option<Resume> {
     match (a, b) {
         (Some(a), Some(b)) => Some(if compare_places(&a, &b, reversed).is_le() { a } else { b }),
         (a, b) => a.or(b),
@@ -133,6 +133,31 @@ pub fn lacking(command: &ReadCommand, merged: &Merged, response: &ReadResponse) 
         }
     }
     lacking
+}
+
+/// The rows that replicas' indexes offered, merged up to a frontier: what each replica has of them is to be looked at, for
+/// one that did not offer a row may know better.
+pub fn offered(command: &ReadCommand, merged: &Merged, whole_partitions: bool) -> Vec<NamedRows> {
+    let named = merged.partitions.iter().map(|(key, partition)| {
+        if !whole_partitions {
+            let rows = partition.rows.keys().map(|row| (Position::before(&row.0), Position::after(&row.0)));
+            return (key.clone(), rows.collect());
+        }
+        let mut slices = match &command.target {
+            ReadTarget::Range { from: Some(from), .. } if from.key == *key => command.slices_from(from),
+            _ => command.slices.clone(),
+        };
+        if let Some(position) =
+            merged.frontier.as_ref().filter(|place| place.key == *key).and_then(|place| place.position.as_ref())
+        {
+            let (start, end) = side_of(position, command.reversed);
+            let within =
+                |slice: &(Position, Position)| (slice.0.clone().max(start.clone()), slice.1.clone().min(end.clone()));
+            slices = slices.iter().map(within).filter(|(start, end)| start < end).collect();
+        }
+        (key.clone(), slices)
+    });
+    named.filter(|(_, slices)| whole_partitions || !slices.is_empty()).collect()
 }
 
 /// Where a page goes on.

@@ -109,6 +109,7 @@ fn read(
         per_partition_limit: u32::MAX,
         byte_limit: u32::MAX,
         now: NOW,
+        rows: RowChoice::All,
     };
     let request = ReadRequest {
         command,

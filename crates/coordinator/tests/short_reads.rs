@@ -71,6 +71,7 @@ fn random_command(random: &mut Random, target: ReadTarget) -> ReadCommand {
         per_partition_limit: if random.chance(1, 2) { u32::MAX } else { random.between(1, 4) as u32 },
         byte_limit: if random.chance(1, 3) { random.between(1, 2000) as u32 } else { u32::MAX },
         now: NOW,
+        rows: RowChoice::All,
     }
 }
 

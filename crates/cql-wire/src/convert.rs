@@ -185,6 +185,7 @@ fn failure_reason(reason: &str) -> FailureReason {
         ("timed out", FailureReason::TIMEOUT),
         ("unknown table", FailureReason::INCOMPATIBLE_SCHEMA),
         ("no such table", FailureReason::INCOMPATIBLE_SCHEMA),
+        ("index not available", FailureReason::INDEX_NOT_AVAILABLE),
         ("down", FailureReason::NODE_DOWN),
     ];
     known.into_iter().find(|(word, _)| reason.contains(word)).map_or(FailureReason::UNKNOWN, |(_, code)| code)

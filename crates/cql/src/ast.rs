@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use quorate_model::IndexPart;
 use quorate_model::request::{BatchKind, Place};
 
 /// A statement.
@@ -23,6 +24,11 @@ pub enum Statement {
     AlterTable(AlterTable),
     DropTable {
         table: TableName,
+        if_exists: bool,
+    },
+    CreateIndex(Box<CreateIndex>),
+    DropIndex {
+        name: TableName,
         if_exists: bool,
     },
     CreateType {
@@ -502,6 +508,21 @@ pub struct ColumnDefinition {
     pub name: Name,
     pub type_name: TypeName,
     pub is_static: bool,
+}
+
+/// `CREATE INDEX`.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct CreateIndex {
+    pub name: Option<Name>,
+    pub if_not_exists: bool,
+    pub is_custom: bool,
+    pub table: TableName,
+    /// Columns, each perhaps in `keys(…)` and the like; exactly one is right.
+    pub targets: Vec<(Option<IndexPart>, Name)>,
+    /// `USING`.
+    pub class: Option<String>,
+    pub properties: Vec<(Name, Property)>,
 }
 
 /// `ALTER TABLE`.

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quorate_model::CqlType;
 use quorate_model::request::{ColumnSpec, RequestError, ResultMetadata, Rows};
 use quorate_model::schema::{Column, ColumnKind, Keyspace, Schema, Table, UserType};
+use quorate_model::{CqlType, Index};
 
 use crate::ast::{Describe, DescribeWhat, Name, TableName};
 use crate::codec;
 use crate::lexer::quote_name;
 use crate::options;
+use crate::schema_index::create_index;
 use crate::system_tables::{NodeFacts, is_system_keyspace, with_system_keyspaces};
 
 /// A `DESCRIBE` with the connection's keyspace.
@@ -117,7 +118,14 @@ impl DescribeRequest {
                     let message = format!("Table '{}' not found in keyspace '{}'", name.name, keyspace.name);
                     RequestError::invalid(message)
                 })?;
-                Ok(vec![table_element(table, internals)])
+                Ok(table_elements(table, internals))
+            }
+            DescribeWhat::Other("Index", name) => {
+                let keyspace = find_keyspace(schema, self.keyspace_name(name))?;
+                index_element_of(keyspace, &name.name.text).map(|found| vec![found]).ok_or_else(|| {
+                    let message = format!("Table for existing index '{}' not found in '{}'", name.name, keyspace.name);
+                    RequestError::invalid(message)
+                })
             }
             DescribeWhat::Other(kind, name) => {
                 let keyspace = find_keyspace(schema, self.keyspace_name(name))?;
@@ -154,7 +162,10 @@ impl DescribeRequest {
         };
         let keyspace = find_keyspace(schema, Some(keyspace))?;
         match keyspace.tables.get(&name.name.text) {
-            Some(table) => Ok(vec![table_element(table, internals)]),
+            Some(table) => Ok(table_elements(table, internals)),
+            None if index_element_of(keyspace, &name.name.text).is_some() => {
+                Ok(index_element_of(keyspace, &name.name.text).into_iter().collect())
+            }
             None => Err(RequestError::invalid(format!("'{}' not found in keyspace '{}'", name.name, keyspace.name))),
         }
     }
@@ -186,6 +197,21 @@ fn table_element(table: &Table, internals: bool) -> Element {
     (quote_name(&table.keyspace), "table", quote_name(&table.name), create_table(table, internals))
 }
 
+fn index_element(table: &Table, index: &Index) -> Element {
+    (quote_name(&table.keyspace), "index", quote_name(&index.name), create_index(table, index))
+}
+
+fn index_element_of(keyspace: &Keyspace, name: &str) -> Option<Element> {
+    let mut indexes = keyspace.tables.values().flat_map(|table| table.indexes.iter().map(move |index| (table, index)));
+    indexes.find(|(_, index)| index.name == name).map(|(table, index)| index_element(table, index))
+}
+
+/// A table, and what is made of it.
+fn table_elements(table: &Table, internals: bool) -> Vec<Element> {
+    let indexes = table.indexes.iter().map(|index| index_element(table, index));
+    std::iter::once(table_element(table, internals)).chain(indexes).collect()
+}
+
 fn type_element(user_type: &UserType) -> Element {
     let fields = user_type.fields.iter().map(|(name, field)| format!("{} {field}", quote_name(name)));
     let (keyspace, name) = (quote_name(&user_type.keyspace), quote_name(&user_type.name));
@@ -206,7 +232,7 @@ fn ordered_types(keyspace: &Keyspace) -> Vec<Element> {
 }
 
 fn whole_keyspace(keyspace: &Keyspace, internals: bool) -> Vec<Element> {
-    let tables = keyspace.tables.values().map(|table| table_element(table, internals));
+    let tables = keyspace.tables.values().flat_map(|table| table_elements(table, internals));
     std::iter::once(keyspace_element(keyspace)).chain(ordered_types(keyspace)).chain(tables).collect()
 }
 

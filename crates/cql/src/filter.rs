@@ -46,7 +46,10 @@ impl BoundFilter {
             FilterTest::Contains(value) => BoundTest::Contains(required(value, name, evaluator)?),
             FilterTest::ContainsKey(value) => BoundTest::ContainsKey(required(value, name, evaluator)?),
             FilterTest::Element(key, value) => {
-                BoundTest::Element(required(key, name, evaluator)?, required(value, name, evaluator)?)
+                let Bound::Value(key) = key.eval(evaluator)? else {
+                    return Err(RequestError::invalid(format!("Unsupported null map key for column {name}")));
+                };
+                BoundTest::Element(key, required(value, name, evaluator)?)
             }
         };
         Ok(Self { column: filter.column.clone(), test })

@@ -14,5 +14,7 @@ pub const SLICES_PER_STATEMENT_MAX: usize = 65_535;
 pub const COLUMNS_PER_TABLE_MAX: usize = 16_384;
 /// Greatest distance between the scales of decimals that are summed, in digits.
 pub const SCALE_DISTANCE_MAX: u32 = 100_000;
+/// Indexes of a table.
+pub const INDEXES_PER_TABLE_MAX: usize = 64;
 /// Fields of a user type.
 pub const FIELDS_PER_TYPE_MAX: usize = 1000;

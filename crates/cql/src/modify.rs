@@ -12,6 +12,7 @@ use crate::ast::{Batch, Delete, Insert, Statement, Term, Update, Using};
 use crate::bind::Evaluator;
 use crate::change::{ColumnChange, Stamp, changes_of_delete, changes_of_update};
 use crate::expr::{Bound, Expr, Parameters, Receiver, invalid, typed};
+use crate::indexes::check_values;
 use crate::keys;
 use crate::operation::{Operation, batch_operation};
 use crate::plan::{BindSettings, Plan, PlanKind, find_table, finish, key_markers, refuse_system};
@@ -320,7 +321,9 @@ impl ModifyPlan {
         if !self.changes.iter().any(ColumnChange::needs_read) {
             let update = self.update(&stamp, evaluator, None)?;
             let mutation = |key| Mutation { table: self.table.id, key, update: update.clone() };
-            return Ok(partitions.into_iter().map(mutation).collect());
+            let mutations: Vec<Mutation> = partitions.into_iter().map(mutation).collect();
+            check_values(&self.table, &mutations)?;
+            return Ok(mutations);
         }
         let Some(prior) = settings.prior else {
             for key in partitions {
@@ -333,6 +336,7 @@ impl ModifyPlan {
             let update = self.update(&stamp, evaluator, Some((prior, &key)))?;
             mutations.push(Mutation { table: self.table.id, key, update });
         }
+        check_values(&self.table, &mutations)?;
         Ok(mutations)
     }
 

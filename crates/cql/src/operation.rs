@@ -108,6 +108,12 @@ impl ReadOperation {
         !self.filters.is_empty()
     }
 
+    /// Whether rows are tested for more than the index says by which they were found: then most may not pass.
+    pub fn filters_beyond_index(&self) -> bool {
+        let covered = self.plan.restrictions.index.as_ref().map_or(0, |index| index.covers);
+        self.filters.len() > covered
+    }
+
     /// Whether the answer is made from all rows (`COUNT(*)`): the node reads everything, page by page, into one builder.
     pub fn is_aggregate(&self) -> bool {
         self.plan.is_aggregate()

@@ -3,6 +3,7 @@
 
 mod batch;
 mod describe;
+mod index;
 mod modify;
 mod relation;
 mod schema;

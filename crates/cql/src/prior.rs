@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_model::{ClusteringKey, DecoratedKey, Partition, Position, ReadCommand, ReadTarget, Row, Seconds, TableId};
+use quorate_model::{
+    ClusteringKey, DecoratedKey, Partition, Position, ReadCommand, ReadTarget, Row, RowChoice, Seconds, TableId,
+};
 
 /// Partitions as they were read before a modification.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +55,7 @@ impl Wanted {
             per_partition_limit: u32::MAX,
             byte_limit: u32::MAX,
             now,
+            rows: RowChoice::All,
         };
         self.rows.into_iter().map(command).collect()
     }

@@ -7,6 +7,7 @@ use quorate_model::schema::{Column, ColumnKind, Table};
 
 use crate::ast::{Operator, Relation, RelationTarget};
 use crate::expr::{Expr, Parameters, invalid};
+use crate::indexes::{IndexUse, choose, has_fitting};
 pub(crate) use crate::relations::column;
 use crate::relations::{Kind, Restriction, combine, resolve};
 
@@ -21,6 +22,8 @@ pub(crate) struct Restrictions {
     pub(crate) clustering: Vec<Step>,
     /// What rows are tested for beyond that.
     pub(crate) filters: Vec<Filter>,
+    /// The index that offers the rows.
+    pub(crate) index: Option<IndexUse>,
 }
 
 /// Which partitions.
@@ -128,6 +131,7 @@ pub(crate) fn analyse(
         restrictions,
         token,
         filters: Vec::new(),
+        has_index: false,
         needs_filtering: false,
         key_is_tested: false,
         scans: false,
@@ -141,6 +145,8 @@ struct Analysis<'a> {
     restrictions: Vec<Restriction<'a>>,
     token: Option<Restriction<'a>>,
     filters: Vec<Filter>,
+    /// Whether an index fits one of the restrictions.
+    has_index: bool,
     needs_filtering: bool,
     /// Whether the whole partition key is tested beside a range of tokens.
     key_is_tested: bool,
@@ -153,12 +159,32 @@ impl<'a> Analysis<'a> {
         self.check_others()?;
         let partitions = self.partitions()?;
         self.scans = matches!(partitions, Partitions::Range { .. });
+        self.has_index = self.is_select() && self.restrictions.iter().any(|known| fits_index(self.table, known));
         let clustering = self.clustering()?;
         self.take_filters()?;
+        let index = self.index(&partitions, &clustering)?;
         if self.needs_filtering && self.of == (WhereOf::Select { allow_filtering: false }) {
             return Err(RequestError::invalid(NEEDS_FILTERING));
         }
-        Ok(Restrictions { partitions, clustering, filters: self.filters })
+        Ok(Restrictions { partitions, clustering, filters: self.filters, index })
+    }
+
+    /// The index that offers the rows, if one fits; then filtering is needed only for what it does not say.
+    fn index(&mut self, partitions: &Partitions, clustering: &[Step]) -> Result<Option<IndexUse>, RequestError> {
+        if !self.is_select() || self.table.indexes.is_empty() {
+            return Ok(None);
+        }
+        let chosen = choose(self.table, &self.filters, if self.scans { clustering } else { &[] });
+        if chosen.index.is_some() {
+            self.needs_filtering = chosen.needs_filtering;
+            if let Partitions::Keys(choices) = partitions
+                && choices.iter().any(|choice| !matches!(choice, Choice::One(_)))
+            {
+                let message = "Select on indexed columns and with IN clause for the PRIMARY KEY are not supported";
+                return Err(RequestError::invalid(message));
+            }
+        }
+        Ok(chosen.index)
     }
 
     fn is_select(&self) -> bool {
@@ -276,7 +302,7 @@ impl<'a> Analysis<'a> {
         let Some(rest) = rest else { return Ok(()) };
         let allowed = self.of == (WhereOf::Select { allow_filtering: true });
         // Without a partition key it is a scan anyhow, and that is what the refusal then says.
-        if allowed || (self.is_select() && (self.needs_filtering || self.scans)) {
+        if allowed || (self.is_select() && (self.needs_filtering || self.scans || self.has_index)) {
             self.needs_filtering = true;
             return Ok(());
         }
@@ -319,6 +345,19 @@ impl<'a> Analysis<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether an index fits a restriction that has to be tested row by row.
+fn fits_index(table: &Table, restriction: &Restriction<'_>) -> bool {
+    let [column] = restriction.columns.as_slice() else { return false };
+    let tests = match &restriction.kind {
+        _ if restriction.is_tuple => return false,
+        Kind::Choice(Choice::One(value)) => vec![FilterTest::Compare(Operator::Equal, value.clone())],
+        Kind::Choice(_) => return false,
+        Kind::Slice { lower, upper } => slice_tests(lower.clone(), upper.clone()),
+        Kind::Tests(tests) => tests.clone(),
+    };
+    tests.iter().any(|test| has_fitting(table, column, test))
 }
 
 fn slice_tests(lower: Option<(Expr, bool)>, upper: Option<(Expr, bool)>) -> Vec<FilterTest> {

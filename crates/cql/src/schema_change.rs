@@ -12,6 +12,7 @@ use crate::ast::{AlterKeyspace, CreateKeyspace, Name, Property, Statement};
 use crate::expr::invalid;
 use crate::options;
 use crate::plan::keyspace_of;
+use crate::schema_index;
 use crate::schema_table;
 use crate::schema_type;
 use crate::system_tables::is_system_keyspace;
@@ -92,6 +93,8 @@ impl SchemaStatement {
             Statement::CreateTable(create) => keyspace_of(create.table.keyspace.as_ref(), current)?,
             Statement::AlterTable(alter) => keyspace_of(alter.table.keyspace.as_ref(), current)?,
             Statement::DropTable { table, .. } => keyspace_of(table.keyspace.as_ref(), current)?,
+            Statement::CreateIndex(create) => keyspace_of(create.table.keyspace.as_ref(), current)?,
+            Statement::DropIndex { name, .. } => keyspace_of(name.keyspace.as_ref(), current)?,
             Statement::CreateType { name, .. }
             | Statement::AlterType { name, .. }
             | Statement::DropType { name, .. } => keyspace_of(name.keyspace.as_ref(), current)?,
@@ -109,7 +112,7 @@ impl SchemaStatement {
     pub fn apply(&self, schema: &Schema, context: &SchemaContext) -> Result<SchemaOutcome, RequestError> {
         let keyspace = &self.keyspace;
         if is_system_keyspace(keyspace) {
-            if let Statement::CreateKeyspace(_) = *self.statement {
+            if let Statement::CreateKeyspace(_) | Statement::DropIndex { .. } = *self.statement {
                 let message = format!("System keyspace '{keyspace}' is not user-modifiable");
                 return Err(RequestError::invalid(message));
             }
@@ -131,6 +134,14 @@ impl SchemaStatement {
                 Err(_) if alter.if_exists => Ok(SchemaOutcome::nothing()),
                 Err(error) => Err(error),
             },
+            Statement::CreateIndex(create) => {
+                let known = schema.keyspace(keyspace).ok_or_else(|| no_keyspace(keyspace))?;
+                schema_index::create(create, known, context)
+            }
+            Statement::DropIndex { name, if_exists } => {
+                let known = schema.keyspace(keyspace).map(|keyspace| keyspace.as_ref());
+                schema_index::drop(&name.name, *if_exists, keyspace, known)
+            }
             Statement::CreateType { name, if_not_exists, fields } => {
                 let known = schema.keyspace(keyspace).ok_or_else(|| no_keyspace(keyspace))?;
                 schema_type::create(&name.name, fields, *if_not_exists, known)

@@ -10,6 +10,7 @@ use crate::expr::invalid;
 use crate::limits::COLUMNS_PER_TABLE_MAX;
 use crate::options;
 use crate::schema_change::{SchemaContext, SchemaEdit, SchemaOutcome};
+use crate::schema_index::check_no_index;
 use crate::types::{self, Scope};
 
 /// Works out a `CREATE TABLE`.
@@ -41,6 +42,7 @@ pub(crate) fn create(
         name: name.text.clone(),
         columns: Vec::new(),
         next_column: ColumnId(0),
+        indexes: Vec::new(),
         dropped: Vec::new(),
         options,
     };
@@ -301,6 +303,7 @@ fn drop_column(table: &mut Table, name: &Name, if_exists: bool, timestamp: i64) 
         return Err(invalid(message, name.place));
     };
     let column = table.columns.remove(index);
+    check_no_index(table, &column, "Cannot drop", name)?;
     if matches!(column.kind, ColumnKind::PartitionKey(_) | ColumnKind::Clustering(..)) {
         return Err(invalid(format!("Cannot drop PRIMARY KEY column {name}"), name.place));
     }
@@ -311,6 +314,9 @@ fn drop_column(table: &mut Table, name: &Name, if_exists: bool, timestamp: i64) 
 
 fn rename(table: &mut Table, from: &Name, to: &Name, if_exists: bool) -> Result<(), RequestError> {
     let (keyspace, table_name) = (table.keyspace.clone(), table.name.clone());
+    if let Some(column) = table.column(&from.text) {
+        check_no_index(table, column, "Can't rename", from)?;
+    }
     let taken = table.column(&to.text).is_some();
     let Some(column) = table.columns.iter_mut().find(|column| column.name == from.text) else {
         if if_exists {

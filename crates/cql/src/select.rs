@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quorate_model::request::{RequestError, ResultMetadata};
 use quorate_model::schema::{Column, ColumnKind, Schema, Table};
-use quorate_model::{CqlType, Position, ReadCommand, ReadTarget, Token};
+use quorate_model::{CqlType, Position, ReadCommand, ReadTarget, RowChoice, Token};
 
 use crate::ast::{Name, RelationTarget, Select, Term};
 use crate::bind::Evaluator;
@@ -207,6 +207,10 @@ fn check_distinct(select: &Select, selection: &Selection, table: &Table) -> Resu
 /// Whether rows are read backwards.
 fn check_order(order: &[(Name, bool)], table: &Table, restrictions: &Restrictions) -> Result<bool, RequestError> {
     let Some((first, _)) = order.first() else { return Ok(false) };
+    if restrictions.index.is_some() {
+        let message = "ORDER BY with 2ndary indexes is not supported, except for ANN queries.";
+        return Err(invalid(message, first.place));
+    }
     if !matches!(restrictions.partitions, Partitions::Keys(_)) {
         let message = "ORDER BY is only supported when the partition key is restricted by an EQ or an IN.";
         return Err(invalid(message, first.place));
@@ -327,6 +331,10 @@ impl SelectPlan {
         };
         let pushed_down = |limit: Option<u64>| if self.is_aggregate() { u32::MAX } else { pushed_down(limit) };
         let row_limit = pushed_down(operation.limit);
+        let rows = match &self.restrictions.index {
+            Some(index) => RowChoice::Index(index.search(evaluator)?),
+            None => RowChoice::All,
+        };
         let commands = targets.into_iter().map(|target| ReadCommand {
             table: self.table.id,
             target,
@@ -336,6 +344,7 @@ impl SelectPlan {
             per_partition_limit: pushed_down(operation.per_partition_limit),
             byte_limit: u32::MAX,
             now: settings.now,
+            rows: rows.clone(),
         });
         Ok(commands.collect())
     }

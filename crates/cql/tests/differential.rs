@@ -198,3 +198,18 @@ fn restrictions() {
 fn several_changes() {
     check("several_changes");
 }
+
+#[test]
+fn indexes() {
+    check("indexes");
+}
+
+#[test]
+fn index_reads() {
+    check("index_reads");
+}
+
+#[test]
+fn storage_attached() {
+    check("storage_attached");
+}

@@ -18,3 +18,7 @@ pub const CLUSTERING_KEY_BYTES_MAX: usize = 1024 * 1024;
 pub const DECIMAL_KEY_ZEROS_MAX: i64 = 200_000;
 /// Greatest replication factor of a data centre.
 pub const REPLICATION_FACTOR_MAX: u32 = 1_000;
+/// Greatest value that an index takes, in bytes, exclusive as in Cassandra.
+pub const INDEXED_VALUE_BYTES_MAX: usize = 65_535;
+/// Greatest term of an index, in bytes; what is longer is cut.
+pub const INDEX_TERM_BYTES_MAX: usize = 1024;

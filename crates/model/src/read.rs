@@ -1,6 +1,7 @@
 //! What a replica is asked to read, and its answer.
 
 use crate::ids::TableId;
+use crate::index::IndexSearch;
 use crate::key::{ClusteringKey, DecoratedKey, Position, Token};
 use crate::partition::{Partition, row_size_hint};
 use crate::time::Seconds;
@@ -27,7 +28,25 @@ pub struct ReadCommand {
     pub byte_limit: u32,
     /// The coordinator's one 'now' for expiry, so that no cell flickers between replicas or pages.
     pub now: Seconds,
+    /// Which of the rows within target and slices.
+    pub rows: RowChoice,
 }
+
+/// Which of the rows within a command's target and slices a read wants.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum RowChoice {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that an index holds under a term, as far as the replica's own content of the row agrees.
+    Index(IndexSearch),
+    /// Those within these slices, of these partitions in (token, key) order: what replicas' indexes offered, to be looked
+    /// at on each.
+    Named(Vec<NamedRows>),
+}
+
+/// Rows of one partition: its key, and disjoint ascending slices.
+pub type NamedRows = (DecoratedKey, Vec<(Position, Position)>);
 
 /// Which partitions a read wants.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::ids::{ColumnId, Epoch, TableId};
+use crate::index::Index;
 use crate::limits;
 use crate::types::CqlType;
 pub use crate::user_type::UserType;
@@ -66,6 +67,8 @@ pub struct Table {
     pub dropped: Vec<(Column, i64)>,
     /// `WITH` options.
     pub options: TableOptions,
+    /// Its secondary indexes, in order of their names.
+    pub indexes: Vec<Index>,
 }
 
 /// A column.

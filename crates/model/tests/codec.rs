@@ -15,7 +15,7 @@ use quorate_model::schema::{Column, ColumnKind, Keyspace, Replication, Schema, T
 use quorate_model::wire::Wire;
 use quorate_model::{
     ColumnId, Consistency, CqlType, DecoratedKey, Epoch, Mutation, NodeId, Partition, PartitionKey, ReadCommand,
-    ReadResponse, ReadTarget, Resume, Seconds, TableId, Token,
+    ReadResponse, ReadTarget, Resume, RowChoice, Seconds, TableId, Token,
 };
 
 fn same<T: Wire + PartialEq + Debug>(word: &T) {
@@ -64,6 +64,7 @@ proptest! {
             per_partition_limit: numbers[1],
             byte_limit: numbers[2],
             now: Seconds(now),
+            rows: RowChoice::All,
         };
         same(&command);
         same(&ReadCommand { target: ReadTarget::Partition(first), ..command });
@@ -118,6 +119,7 @@ fn table() -> Table {
         ],
         next_column: ColumnId(8),
         dropped: vec![(column(6, "old", CqlType::Blob, ColumnKind::Regular), 12)],
+        indexes: Vec::new(),
         options: TableOptions { extensions: BTreeMap::from([("x".to_owned(), vec![1, 2])]), ..TableOptions::default() },
     };
     table.sort_columns();

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use quorate_model::read::apply_limits;
 use quorate_model::{
     Cell, ClusteringKey, ColumnData, ColumnId, DecoratedKey, Deletion, Partition, PartitionKey, Position,
-    RangeTombstone, RangeTombstones, ReadCommand, ReadResponse, ReadTarget, Seconds, TableId, Timestamp, Token,
+    RangeTombstone, RangeTombstones, ReadCommand, ReadResponse, ReadTarget, RowChoice, Seconds, TableId, Timestamp,
+    Token,
 };
 
 const NOW: Seconds = Seconds(1);
@@ -28,6 +29,7 @@ fn command() -> ReadCommand {
         per_partition_limit: u32::MAX,
         byte_limit: u32::MAX,
         now: NOW,
+        rows: RowChoice::All,
     }
 }
 

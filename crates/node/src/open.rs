@@ -12,7 +12,7 @@ use quorate_storage::{OpenReport, Storage, StorageError};
 
 use crate::config::NodeConfig;
 use crate::control::{Control, tables};
-use crate::settings::table_settings;
+use crate::settings::{index_definitions, table_settings};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
@@ -81,6 +81,7 @@ impl Node {
         let known = tables(&metadata);
         for (table, schema) in &known {
             storage.configure_table(*table, table_settings(&schema.options));
+            storage.set_indexes(*table, &index_definitions(schema), metadata.epoch.0)?;
         }
         let stored: Vec<TableId> = storage.stats().tables.keys().copied().collect();
         for table in stored.into_iter().filter(|table| !known.contains_key(table)) {

@@ -1,6 +1,7 @@
-//! From a table's `WITH` options to the storage engine's settings.
+//! From a table's schema to the storage engine's settings.
 
-use quorate_model::schema::TableOptions;
+use quorate_model::IndexDefinition;
+use quorate_model::schema::{Table, TableOptions};
 use quorate_storage::{CompactionSettings, Compression, TableSettings};
 
 /// The settings that follow from a table's options. Options were validated when the table was made; what is not
@@ -38,4 +39,9 @@ fn compaction(options: &TableOptions) -> CompactionSettings {
         files_max: number("max_threshold").unwrap_or(default.files_max).max(2),
         ..default
     }
+}
+
+/// What the engine is told of a table's indexes.
+pub(crate) fn index_definitions(table: &Table) -> Vec<IndexDefinition> {
+    table.indexes.iter().filter_map(|index| index.definition(table)).collect()
 }

@@ -59,6 +59,7 @@ impl From<ReadError> for StorageError {
         match error {
             ReadError::Corrupt(corruption) => Self::Corrupt(corruption),
             ReadError::Disk(disk) => disk.into(),
+            ReadError::IndexUnavailable(reason) => Self::Invalid(reason),
             ReadError::NeedsDisk => Self::Invalid("a job may not be limited to memory".to_owned()),
         }
     }
@@ -77,4 +78,7 @@ pub enum ReadError {
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The index is not there, or not yet built.
+    #[error("{0}")]
+    IndexUnavailable(String),
 }

@@ -36,6 +36,7 @@ mod checksum;
 pub mod compaction;
 mod engine;
 mod error;
+mod index;
 pub mod limits;
 mod manifest;
 mod memtable;

@@ -24,3 +24,17 @@ pub const FROZEN_MEMTABLES_MAX: usize = 4;
 pub const SNAPSHOT_TAG_BYTES_MAX: usize = 200;
 /// Greatest manifest.
 pub const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Entries of an index that a read takes at once, at least and at most.
+pub const INDEX_CHUNK_MIN: usize = 16;
+/// See [`INDEX_CHUNK_MIN`].
+pub const INDEX_CHUNK_MAX: usize = 256;
+/// Entries of an index that one read looks at; a read that needs more stops there as at a limit.
+pub const INDEX_CANDIDATES_MAX: usize = 10_000;
+/// Wrong entries of an index that one read removes.
+pub const INDEX_REMOVALS_MAX: usize = 256;
+/// Rows of the base table that one step of an index's building reads.
+pub const INDEX_BUILD_ROWS: u32 = 4096;
+/// Indexes of one table.
+pub const INDEXES_PER_TABLE_MAX: usize = 64;
+/// Seconds that expired entries of an index outlive their values, for clocks that differ.
+pub const INDEX_EXPIRY_SLACK_SECONDS: i64 = 3600;

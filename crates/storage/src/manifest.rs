@@ -5,7 +5,8 @@
 //!                    8  u32  version
 //!                   12  u32  CRC-32C of the payload (as content of file 0 at offset 16)
 //!                   16  payload: varint next file number · tables · dropped tables · damage of the log
-//! table                  id, truncation, from version 2 on a flag: lost with the log; then its files
+//! table                  id, truncation, from version 2 on a flag: lost with the log; then its files; from version 3 on
+//!                        its indexes, each with a flag: built, and where its building goes on
 //! ```
 //!
 //! Every edit writes the whole of it anew beside the old one, syncs it, renames it over and syncs the directory: after a
@@ -18,20 +19,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quorate_env::disk::DiskErrorKind;
 use quorate_env::{Disk, OpenMode};
-use quorate_model::wire::{Reader, WireError, Writer};
-use quorate_model::{TableId, Timestamp, Token};
+use quorate_model::wire::{Reader, Wire, WireError, Writer};
+use quorate_model::{IndexDefinition, Resume, TableId, Timestamp, Token};
 
 use crate::checksum;
 use crate::error::{CorruptionError, StorageError};
-use crate::limits::MANIFEST_BYTES_MAX;
+use crate::limits::{DROPPED_TABLES_MAX, MANIFEST_BYTES_MAX};
 
 /// Where tables live.
 pub(crate) const TABLES_DIR: &str = "tables";
 const PATH: &str = "tables/MANIFEST";
 const TEMPORARY_PATH: &str = "tables/MANIFEST.tmp";
 const MAGIC: [u8; 8] = *b"QrManif\n";
-const VERSION: u32 = 2;
-/// The oldest version that is read. It has no table that was lost with the log.
+const VERSION: u32 = 3;
+/// The oldest version that is read. It has no table that was lost with the log; before version 3 there are no indexes.
 const VERSION_MIN: u32 = 1;
 const HEADER_BYTES: usize = 16;
 
@@ -52,6 +53,24 @@ pub(crate) struct ManifestTable {
     /// The log lost writes that may have been this table's: all of it is lost until rebuilt.
     pub(crate) lost_with_log: bool,
     pub(crate) files: BTreeMap<u64, ManifestFile>,
+    pub(crate) indexes: Vec<ManifestIndex>,
+}
+
+/// An index of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ManifestIndex {
+    pub(crate) definition: IndexDefinition,
+    /// Whether everything in the base table has its entries.
+    pub(crate) built: bool,
+    /// If not, up to where what was there before the index has them, in files.
+    pub(crate) from: Option<Resume>,
+}
+
+impl ManifestIndex {
+    /// One that nothing is built of.
+    pub(crate) fn new(definition: IndexDefinition) -> Self {
+        Self { definition, built: false, from: None }
+    }
 }
 
 /// What the manifest says.
@@ -63,6 +82,25 @@ pub(crate) struct ManifestState {
     /// Places of the commit log whose durable records could not be read; kept until the tables are marked that may
     /// have lost writes by it.
     pub(crate) log_damage: Vec<String>,
+}
+
+impl ManifestState {
+    /// Takes a table out, for all time.
+    pub(crate) fn drop_table(&mut self, id: TableId) {
+        self.tables.remove(&id);
+        if self.dropped.len() < DROPPED_TABLES_MAX {
+            self.dropped.insert(id);
+        }
+    }
+
+    /// Takes everything out of an index, which is to be built anew.
+    pub(crate) fn begin_index(&mut self, id: TableId) {
+        self.tables.entry(id).or_default().files.clear();
+        let indexes = self.tables.values_mut().flat_map(|table| &mut table.indexes);
+        for known in indexes.filter(|known| known.definition.id == id) {
+            *known = ManifestIndex::new(known.definition.clone());
+        }
+    }
 }
 
 /// The manifest on disk and in memory.
@@ -166,6 +204,13 @@ fn encode(state: &ManifestState) -> Vec<u8> {
             out.i64(file.last.0);
             out.bool(file.lost);
         }
+        out.varint(table.indexes.len() as u64);
+        for index in &table.indexes {
+            index.definition.encode(&mut out);
+            out.bool(index.built);
+            out.bool(index.from.is_some());
+            index.from.iter().for_each(|from| from.encode(&mut out));
+        }
     }
     out.varint(state.dropped.len() as u64);
     state.dropped.iter().for_each(|id| out.raw(&id.0));
@@ -207,7 +252,7 @@ fn decode_state(input: &mut Reader, version: u32) -> Result<ManifestState, WireE
         let timestamp = Timestamp(input.i64("truncation")?);
         let lost_with_log = version >= 2 && input.bool("lost with the log")?;
         let truncated = is_truncated.then_some(timestamp);
-        let mut table = ManifestTable { truncated, lost_with_log, files: BTreeMap::new() };
+        let mut table = ManifestTable { truncated, lost_with_log, files: BTreeMap::new(), indexes: Vec::new() };
         for _ in 0..input.count(19, "files")? {
             let number = input.varint("file number")?;
             let file = ManifestFile {
@@ -217,6 +262,12 @@ fn decode_state(input: &mut Reader, version: u32) -> Result<ManifestState, WireE
                 lost: input.bool("lost flag")?,
             };
             table.files.insert(number, file);
+        }
+        for _ in 0..if version >= 3 { input.count(4, "indexes")? } else { 0 } {
+            let definition = IndexDefinition::decode(input)?;
+            let built = input.bool("built flag")?;
+            let from = if input.bool("progress flag")? { Some(Resume::decode(input)?) } else { None };
+            table.indexes.push(ManifestIndex { definition, built, from });
         }
         state.tables.insert(id, table);
     }
@@ -241,11 +292,13 @@ mod tests {
     fn the_first_version_is_still_read() {
         let file = ManifestFile { bytes: 5, first: Token(1), last: Token(2), lost: true };
         let files = BTreeMap::from([(3, file)]);
-        let table = ManifestTable { truncated: Some(Timestamp(4)), lost_with_log: true, files };
+        let table = ManifestTable { truncated: Some(Timestamp(4)), lost_with_log: true, files, indexes: Vec::new() };
         let mut state = ManifestState { next_file: 9, ..ManifestState::default() };
         state.tables.insert(TableId([7; 16]), table);
         let mut bytes = encode(&state);
         assert_eq!(decode(bytes.clone().into()).unwrap(), state);
+        // No indexes: their count ends the table, the counts of dropped tables and of damages end the whole.
+        assert_eq!(bytes.remove(bytes.len() - 3), 0);
         // The flag follows the next file's number, the count of tables, and the table's id and truncation.
         assert_eq!(bytes.remove(HEADER_BYTES + 1 + 1 + 16 + 1 + 8), 1);
         bytes[8..12].copy_from_slice(&1_u32.to_le_bytes());

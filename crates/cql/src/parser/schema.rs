@@ -11,8 +11,6 @@ use crate::lexer::TokenKind;
 
 /// What can be created and dropped, but not yet: the words, and the feature's name.
 const NOT_YET: &[(&[&str], &str)] = &[
-    (&["INDEX"], "INDEX"),
-    (&["CUSTOM", "INDEX"], "CUSTOM INDEX"),
     (&["MATERIALIZED", "VIEW"], "MATERIALIZED VIEW"),
     (&["FUNCTION"], "FUNCTION"),
     (&["OR", "REPLACE"], "FUNCTION"),
@@ -38,6 +36,13 @@ impl Parser<'_> {
         }
         if self.accept_word("TYPE") {
             return self.create_type();
+        }
+        let is_custom = self.at_word("CUSTOM") && self.is_word(1, "INDEX");
+        if is_custom {
+            self.advance();
+        }
+        if self.accept_word("INDEX") {
+            return self.create_index(is_custom);
         }
         self.not_yet("CREATE")
     }
@@ -76,6 +81,10 @@ impl Parser<'_> {
         if self.accept_word("TYPE") {
             let if_exists = self.if_exists()?;
             return Ok(Statement::DropType { name: self.table_name()?, if_exists });
+        }
+        if self.accept_word("INDEX") {
+            let if_exists = self.if_exists()?;
+            return Ok(Statement::DropIndex { name: self.table_name()?, if_exists });
         }
         self.not_yet("DROP")
     }
@@ -258,7 +267,7 @@ impl Parser<'_> {
         })
     }
 
-    fn properties(&mut self) -> Parsed<Vec<(Name, Property)>> {
+    pub(super) fn properties(&mut self) -> Parsed<Vec<(Name, Property)>> {
         let mut properties = vec![self.property()?];
         while self.accept_word("AND") {
             properties.push(self.property()?);

@@ -14,6 +14,7 @@ use super::{NodeFact, NodeFacts, is_virtual, keyspaces, with_system_keyspaces};
 use crate::codec;
 use crate::keys::partition_key;
 use crate::options;
+use crate::schema_index::description;
 
 /// Their timestamp: rows of the system are not written by anybody.
 const WRITTEN: Timestamp = Timestamp(0);
@@ -148,6 +149,18 @@ fn schema_rows(name: &str, keyspace: &Keyspace, maker: &mut Maker<'_>) {
                     ("type_name", text(&user_type.name)),
                     ("field_names", list(names)),
                     ("field_types", list(types)),
+                ]);
+            }
+        }
+        "indexes" => {
+            for (table, index) in keyspace.tables.values().flat_map(|t| t.indexes.iter().map(move |index| (t, index))) {
+                let (kind, options) = description(table, index);
+                maker.add(vec![
+                    ("keyspace_name", text(&table.keyspace)),
+                    ("table_name", text(&table.name)),
+                    ("index_name", text(&index.name)),
+                    ("kind", text(kind)),
+                    ("options", map(&options)),
                 ]);
             }
         }

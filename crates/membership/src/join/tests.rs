@@ -39,6 +39,7 @@ fn metadata(joining: Option<MovementPhase>) -> ClusterMetadata {
             name: name.to_owned(),
             columns: Vec::new(),
             next_column: ColumnId(0),
+            indexes: Vec::new(),
             dropped: Vec::new(),
             options: TableOptions::default(),
         };

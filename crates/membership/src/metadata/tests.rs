@@ -47,6 +47,7 @@ fn table(keyspace: &str, name: &str, id: u128) -> Table {
             kind: ColumnKind::PartitionKey(0),
         }],
         next_column: ColumnId(1),
+        indexes: Vec::new(),
         dropped: Vec::new(),
         options: TableOptions::default(),
     }

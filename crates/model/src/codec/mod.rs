@@ -1,5 +1,6 @@
 //! Binary encodings ([`Wire`]) of all words that are logged, stored or sent.
 
+mod index;
 mod partition;
 mod read;
 mod request;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{decode_items, decode_map, decode_option, encode_items, encode_map, encode_option, u32_varint};
 use crate::ids::{ColumnId, Epoch, TableId};
+use crate::index::Index;
 use crate::limits;
 use crate::schema::{Column, ColumnKind, Keyspace, Replication, Schema, Table, TableOptions, UserType};
 use crate::types::CqlType;
@@ -237,6 +238,7 @@ impl Wire for Table {
             out.signed(*at);
         });
         self.options.encode(out);
+        encode_items(self.indexes.iter(), out, Wire::encode);
     }
 
     fn decode(input: &mut Reader) -> Result<Self, WireError> {
@@ -250,6 +252,7 @@ impl Wire for Table {
                 Ok((Column::decode(input)?, input.signed("drop time")?))
             })?,
             options: TableOptions::decode(input)?,
+            indexes: decode_items(input, 5, "indexes", Index::decode)?,
         })
     }
 }

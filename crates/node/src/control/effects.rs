@@ -11,12 +11,12 @@ use std::time::Duration;
 use quorate_env::Instant;
 use quorate_membership::ClusterMetadata;
 use quorate_model::schema::Table;
-use quorate_model::{Epoch, Seconds, TableId, Timestamp};
-use quorate_storage::{Storage, StorageError};
+use quorate_model::{Epoch, IndexDefinition, Seconds, TableId, Timestamp};
+use quorate_storage::{JobResult, Storage, StorageError, StorageJob};
 
 use super::{Control, Owner, Step};
 use crate::machine::{Job, JobClass, JobOutcome, MachineId, Output};
-use crate::settings::table_settings;
+use crate::settings::{index_definitions, table_settings};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -31,13 +31,20 @@ pub(super) struct Effects {
     next_job: u64,
 }
 
-/// A table to drop, or to truncate up to a timestamp, with a name for its snapshot.
+/// What is done to a table.
 #[derive(Clone, Debug)]
-struct Effect {
-    table: TableId,
-    tag: String,
-    up_to: Option<Timestamp>,
+enum Effect {
+    /// It is dropped, or truncated up to a timestamp, after a snapshot of this name.
+    Remove { table: TableId, tag: String, up_to: Option<Timestamp> },
+    /// It has these indexes from this epoch on.
+    Index { table: TableId, definitions: Vec<IndexDefinition>, epoch: Epoch },
 }
+
+/// What an effect's job returns: work that is left.
+type EffectOutcome = Result<Vec<StorageJob>, StorageError>;
+
+/// Steps of the building of new indexes that an epoch waits for: a small table's are built before it is announced.
+const BUILD_STEPS: usize = 16;
 
 /// Pause after a job that found the volume full.
 const RETRY: Duration = Duration::from_secs(1);
@@ -77,35 +84,42 @@ impl Control {
             }
         }
         let mut jobs = BTreeSet::new();
+        for (id, table) in &new {
+            let definitions = index_definitions(table);
+            if old.get(id).map_or(Vec::new(), |known| index_definitions(known)) != definitions {
+                let effect = Effect::Index { table: *id, definitions, epoch: after.epoch };
+                jobs.insert(self.start_effect(step, effect));
+            }
+        }
         for (id, table) in old.iter().filter(|(id, _)| !new.contains_key(id)) {
             let tag = format!("dropped-{}-{}", step.now.wall.0 / 1000, table.name);
-            jobs.insert(self.start_effect(step, *id, tag, None));
+            jobs.insert(self.start_effect(step, Effect::Remove { table: *id, tag, up_to: None }));
         }
         for (id, up_to) in &after.truncations {
             if before.truncations.get(id) != Some(up_to)
                 && let Some(table) = new.get(id)
             {
                 let tag = format!("truncated-{}-{}", step.now.wall.0 / 1000, table.name);
-                jobs.insert(self.start_effect(step, *id, tag, Some(*up_to)));
+                jobs.insert(self.start_effect(step, Effect::Remove { table: *id, tag, up_to: Some(*up_to) }));
             }
         }
         let workers = self.workers().collect();
         self.effects.under_way.push_back((after.epoch, jobs, workers));
     }
 
-    fn start_effect(&mut self, step: &mut Step<'_>, table: TableId, tag: String, up_to: Option<Timestamp>) -> u64 {
+    fn start_effect(&mut self, step: &mut Step<'_>, effect: Effect) -> u64 {
         self.effects.next_job += 1;
         let id = Owner::Effects.tag(self.effects.next_job);
-        self.effects.jobs.insert(id, Effect { table, tag, up_to });
+        self.effects.jobs.insert(id, effect);
         self.run_effect(step, id);
         id
     }
 
     fn run_effect(&self, step: &mut Step<'_>, id: u64) {
-        let Some(Effect { table, tag, up_to }) = self.effects.jobs.get(&id).cloned() else { return };
+        let Some(effect) = self.effects.jobs.get(&id).cloned() else { return };
         let storage = Arc::clone(self.shared.storage());
         let now = Seconds::from_micros(step.now.wall.0);
-        let work = move || JobOutcome(Box::new(carry_out(&storage, table, &tag, up_to, now)));
+        let work = move || JobOutcome(Box::new(carry_out(&storage, &effect, now)));
         step.out.push(Output::Job(Job { id, class: JobClass::System, work: Box::new(work) }));
     }
 
@@ -120,17 +134,19 @@ impl Control {
     }
 
     pub(super) fn effect_done(&mut self, step: &mut Step<'_>, id: u64, outcome: JobOutcome) {
-        match outcome.0.downcast::<Result<(), StorageError>>().map(|result| *result) {
+        match outcome.0.downcast::<EffectOutcome>().map(|result| *result) {
             Ok(Err(StorageError::NoSpace(_))) => {
                 self.effects.retries.push((step.now.mono + RETRY, id));
                 return;
             }
             Ok(Err(error)) => {
                 // Serving data that the cluster holds to be gone is worse than not serving; the next start tries again.
-                step.out.push(Output::Fatal(format!("a dropped or truncated table could not be removed: {error}")));
+                step.out
+                    .push(Output::Fatal(format!("a change of the schema could not be carried out on disk: {error}")));
                 return;
             }
-            Ok(Ok(())) | Err(_) => {}
+            Ok(Ok(left)) => left.into_iter().for_each(|job| self.run(step, job)),
+            Err(_) => {}
         }
         self.effects.jobs.remove(&id);
         for (_, jobs, _) in &mut self.effects.under_way {
@@ -156,9 +172,31 @@ pub(crate) fn tables(metadata: &ClusterMetadata) -> BTreeMap<TableId, Arc<Table>
     keyspaces.flat_map(|keyspace| keyspace.tables.values().map(|table| (table.id, Arc::clone(table)))).collect()
 }
 
+fn carry_out(storage: &Storage, effect: &Effect, now: Seconds) -> EffectOutcome {
+    match effect {
+        Effect::Remove { table, tag, up_to } => remove(storage, *table, tag, *up_to, now).map(|()| Vec::new()),
+        Effect::Index { table, definitions, epoch } => {
+            storage.set_indexes(*table, definitions, epoch.0)?;
+            Ok(storage.build_indexes(*table).into_iter().filter_map(build_begin).collect())
+        }
+    }
+}
+
+/// The first steps of a building; what is left of it. One that failed is offered again by the engine.
+fn build_begin(job: StorageJob) -> Option<StorageJob> {
+    let mut job = job;
+    for _ in 0..BUILD_STEPS {
+        match job.run() {
+            JobResult::Again(next) => job = next,
+            JobResult::Done(_) | JobResult::Failed(_) => return None,
+        }
+    }
+    Some(job)
+}
+
 /// Takes a snapshot of the table, then truncates it (`up_to`) or drops it. A full disk costs the snapshot, not the drop;
 /// so does a snapshot that is there already, for its name has only the time in it.
-fn carry_out(
+fn remove(
     storage: &Storage,
     table: TableId,
     tag: &str,

@@ -13,7 +13,7 @@ use quorate_coordinator::message::{
 use quorate_env::Instant;
 use quorate_membership::join::CopyTask;
 use quorate_model::read::Resume;
-use quorate_model::{Mutation, NodeId, Position, ReadCommand, ReadResponse, ReadTarget, Seconds, Token};
+use quorate_model::{Mutation, NodeId, Position, ReadCommand, ReadResponse, ReadTarget, RowChoice, Seconds, Token};
 
 use super::{Control, Owner, Step};
 use crate::internal::Message;
@@ -140,6 +140,7 @@ impl Control {
             byte_limit: limits::STREAM_PAGE_BYTES,
             // Before everything expires: a copy takes what is there as it is.
             now: Seconds(i64::MIN),
+            rows: RowChoice::All,
         };
         let timeout_ms = u32::try_from(PAGE_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
         let body = match copying.remains {

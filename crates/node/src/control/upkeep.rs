@@ -58,7 +58,7 @@ impl Control {
         let class = match job.kind() {
             JobKind::PrepareLog => JobClass::System,
             JobKind::Flush => JobClass::Flush,
-            JobKind::Compaction | JobKind::MajorCompaction => JobClass::Compaction,
+            JobKind::Compaction | JobKind::MajorCompaction | JobKind::BuildIndex => JobClass::Compaction,
         };
         let id = self.next_upkeep_id();
         let work = move || JobOutcome(Box::new(job.run()));

@@ -425,7 +425,7 @@ impl Worker {
 
 /// The command for the next read of a page.
 fn page_command(mut command: ReadCommand, answering: &Answering, rows_remaining: u32) -> ReadCommand {
-    let wanted = match answering.operation.is_filtering() {
+    let wanted = match answering.operation.filters_beyond_index() {
         // Most rows may not pass; those too many are asked for again.
         true => rows_remaining.max(limits::FILTER_ROWS_MIN),
         false => rows_remaining,

@@ -391,6 +391,7 @@ fn write_failure(error: StorageError) -> ReplicaFailure {
 fn read_failure(error: ReadError) -> ReplicaFailure {
     match error {
         ReadError::Corrupt(corruption) => ReplicaFailure::Corrupt(corruption.to_string()),
+        ReadError::IndexUnavailable(reason) => ReplicaFailure::IndexNotAvailable(reason),
         error => ReplicaFailure::Internal(error.to_string()),
     }
 }

@@ -196,6 +196,20 @@ impl Cluster {
         }
     }
 
+    /// Handles one event after another until the condition holds, and no more.
+    pub fn step_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+        for _ in 0..1_000_000 {
+            if condition(self) {
+                return;
+            }
+            match self.queue.pop_front() {
+                Some((index, machine, input)) => self.step(index, machine, input),
+                None => self.advance(),
+            }
+        }
+        panic!("after a million steps still not: {what}");
+    }
+
     /// Handles what is due, and moves the clock to the next deadline, until the condition holds.
     pub fn run_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
         let end = self.now.mono + Duration::from_secs(120);

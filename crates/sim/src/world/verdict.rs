@@ -1,7 +1,7 @@
 //! The end of a run: replicas side by side, and the report.
 
 use quorate_model::key::{DecoratedKey, PartitionKey, Position};
-use quorate_model::{ReadCommand, ReadTarget, Seconds, TableId};
+use quorate_model::{ReadCommand, ReadTarget, RowChoice, Seconds, TableId};
 use quorate_storage::Access;
 
 use super::World;
@@ -47,6 +47,7 @@ impl World {
             byte_limit: u32::MAX,
             // Before anything expires: the stored content, not a view of it.
             now: Seconds(i64::MIN),
+            rows: RowChoice::All,
         };
         let Some(running) = &self.nodes[node].running else {
             return Replica { node, content: Err("it is down".to_owned()), shown: String::new() };

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use quorate_env::Disk;
-use quorate_model::{DecoratedKey, Partition, Position, Timestamp, Token};
+use quorate_model::{DecoratedKey, Partition, Position, Seconds, Timestamp, Token};
 
+use crate::engine::is_long_expired;
 use crate::error::{ReadError, StorageError};
 use crate::limits::SSTABLE_PARTITIONS_MAX;
 use crate::read::{MergedRow, RowMerger, RowSource};
@@ -50,12 +51,20 @@ struct Current {
 /// Names files for the merge.
 pub(crate) type NewFile<'a> = dyn Fn() -> PartialFile + 'a;
 
+/// How a merge writes.
+#[derive(Clone, Copy)]
+pub(crate) struct MergeSettings {
+    pub(crate) writer: WriterSettings,
+    pub(crate) truncated: Option<Timestamp>,
+    pub(crate) output_bytes_max: u64,
+    /// For an index: tombstones go, and what expired before this.
+    pub(crate) purge_before: Option<Seconds>,
+}
+
 /// A merge in progress.
 pub(crate) struct TableMerge {
     disk: Arc<dyn Disk>,
-    settings: WriterSettings,
-    output_bytes_max: u64,
-    truncated: Option<Timestamp>,
+    settings: MergeSettings,
     cursors: Vec<TableCursor>,
     nexts: Vec<Option<DecoratedKey>>,
     bound: KeyBound,
@@ -67,20 +76,12 @@ pub(crate) struct TableMerge {
 }
 
 impl TableMerge {
-    pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        inputs: &[Arc<SsTable>],
-        truncated: Option<Timestamp>,
-        settings: WriterSettings,
-        output_bytes_max: u64,
-    ) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, inputs: &[Arc<SsTable>], settings: MergeSettings) -> Self {
         let cursors: Vec<TableCursor> =
             inputs.iter().map(|table| TableCursor::new(table.clone(), BlockMode::Pass)).collect();
         Self {
             disk,
             settings,
-            output_bytes_max,
-            truncated,
             nexts: cursors.iter().map(|_| None).collect(),
             cursors,
             bound: KeyBound::FromToken(Token::MIN),
@@ -109,8 +110,15 @@ impl TableMerge {
                 continue;
             };
             match current.rows.next(&current.head, &mut self.cursors)? {
-                MergedRow::Row(key, row) => {
+                MergedRow::Row(key, mut row) => {
                     left -= row.memory_size() as i128;
+                    if let Some(before) = self.settings.purge_before {
+                        row.deletion = None;
+                        row.liveness = row.liveness.filter(|liveness| !is_long_expired(liveness, before));
+                        if row.is_empty() {
+                            continue;
+                        }
+                    }
                     self.begin(new_file)?;
                     if let Some((writer, _)) = &mut self.writer {
                         writer.row(&key.0, &row)?;
@@ -144,11 +152,11 @@ impl TableMerge {
             }
             sources.push(RowSource::Table { cursor: index, rows: RowCursor::new(key.clone(), &all, false) });
         }
-        if let Some(truncated) = self.truncated {
+        if let Some(truncated) = self.settings.truncated {
             head.drop_up_to(truncated);
         }
         self.bound = KeyBound::After(key.clone());
-        let rows = RowMerger::new(sources, false, self.truncated);
+        let rows = RowMerger::new(sources, false, self.settings.truncated);
         self.current = Some(Current { key, head, rows, begun: false });
         Ok(true)
     }
@@ -161,7 +169,7 @@ impl TableMerge {
         }
         if self.writer.is_none() {
             let file = new_file();
-            let writer = SsTableWriter::create(&*self.disk, &file.path, file.number, self.settings)?;
+            let writer = SsTableWriter::create(&*self.disk, &file.path, file.number, self.settings.writer)?;
             self.writer = Some((writer, file));
         }
         if let Some((writer, _)) = &mut self.writer {
@@ -178,7 +186,7 @@ impl TableMerge {
         let Some(current) = self.current.take() else { return Ok(()) };
         let Some((writer, _)) = self.writer.as_mut().filter(|_| current.begun) else { return Ok(()) };
         writer.end()?;
-        if writer.bytes_written() >= self.output_bytes_max || writer.partitions() >= SSTABLE_PARTITIONS_MAX {
+        if writer.bytes_written() >= self.settings.output_bytes_max || writer.partitions() >= SSTABLE_PARTITIONS_MAX {
             self.finish_output()?;
         }
         Ok(())

@@ -11,6 +11,7 @@ use super::pending::Pending;
 use crate::commit_log::CommitLog;
 use crate::compaction::merge::PartialFile;
 use crate::error::StorageError;
+use crate::index::TableIndex;
 use crate::manifest::{Manifest, sstable_path};
 use crate::memtable::Memtable;
 use crate::options::{StorageOptions, TableSettings};
@@ -22,6 +23,8 @@ use crate::{LogPosition, Pressure};
 /// A table: its view is replaced, never changed.
 pub(crate) struct Table {
     pub(crate) id: TableId,
+    /// Whether it is the hidden table of an index.
+    pub(crate) is_index: bool,
     pub(super) state: RwLock<TableState>,
     pub(super) settings: RwLock<TableSettings>,
     /// What jobs work on.
@@ -34,6 +37,9 @@ pub(super) struct TableState {
     pub(super) view: Arc<TableView>,
     pub(super) lost: Arc<Vec<LostRange>>,
     pub(super) dropped: bool,
+    pub(super) indexes: Arc<Vec<Arc<TableIndex>>>,
+    /// Of what version of the schema they are.
+    pub(super) indexes_version: u64,
 }
 
 /// Work in progress on a table.
@@ -80,8 +86,15 @@ pub(crate) struct Engine {
 
 impl Table {
     pub(super) fn new(id: TableId, view: TableView, lost: Vec<LostRange>, dropped: bool) -> Self {
-        let state = TableState { view: Arc::new(view), lost: Arc::new(lost), dropped };
-        Self { id, state: RwLock::new(state), settings: RwLock::default(), claims: Mutex::default() }
+        let (view, lost, indexes) = (Arc::new(view), Arc::new(lost), Arc::default());
+        let state = TableState { view, lost, dropped, indexes, indexes_version: 0 };
+        let (settings, claims) = (RwLock::default(), Mutex::default());
+        Self { id, is_index: false, state: RwLock::new(state), settings, claims }
+    }
+
+    /// The hidden table of an index.
+    pub(super) fn new_index(id: TableId, view: TableView) -> Self {
+        Self { is_index: true, ..Self::new(id, view, Vec::new(), false) }
     }
 
     /// What serves it now.
@@ -89,7 +102,7 @@ impl Table {
         read(&self.state).clone()
     }
 
-    pub(super) fn view(&self) -> Arc<TableView> {
+    pub(crate) fn view(&self) -> Arc<TableView> {
         read(&self.state).view.clone()
     }
 
@@ -98,7 +111,7 @@ impl Table {
     }
 
     /// Bytes in its memtables.
-    pub(super) fn memtable_bytes(&self) -> u64 {
+    pub(crate) fn memtable_bytes(&self) -> u64 {
         read(&self.state).view.memtables.iter().map(|memtable| memtable.bytes()).sum()
     }
 
@@ -148,6 +161,10 @@ impl Engine {
         let state = read(&table.state);
         if state.dropped {
             return;
+        }
+        // Entries first: whoever finds none may hold that there is no row.
+        for index in state.indexes.iter() {
+            self.insert_entries(position, index, &mutation.key, &mutation.update);
         }
         if let Some(active) = state.view.memtables.first() {
             let grown = active.apply(position, &mutation.key, &mutation.update);
@@ -223,7 +240,10 @@ impl Engine {
     }
 
     /// Takes the damaged files of a table out of service, for all time.
-    pub(super) fn quarantine(&self, table: &Table) {
+    pub(crate) fn quarantine(&self, table: &Table) {
+        if table.is_index {
+            return self.reset_index_of(table);
+        }
         let mut manifest = lock(&self.manifest);
         let damaged: Vec<Arc<SsTable>> =
             table.view().sstables.iter().filter(|file| file.is_corrupt()).cloned().collect();

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use quorate_model::{Seconds, TableId};
+use quorate_model::Seconds;
 
 use super::core::{Engine, Table, lock};
 use super::job::{StorageJob, Work, claim_frozen};
 use super::tables::frozen;
-use crate::compaction::merge::TableMerge;
+use crate::compaction::merge::{MergeSettings, TableMerge};
 use crate::compaction::picker::{FileSummary, PickLimits, pick, pick_major};
-use crate::limits::{COMPACTION_INPUTS_MAX, FROZEN_MEMTABLES_MAX};
+use crate::index::build::IndexBuild;
+use crate::limits::{COMPACTION_INPUTS_MAX, FROZEN_MEMTABLES_MAX, INDEX_EXPIRY_SLACK_SECONDS};
 use crate::sstable::SsTable;
 
 /// Jobs that are due.
@@ -32,6 +33,9 @@ pub(super) fn due_jobs(engine: &Arc<Engine>, now: Seconds) -> Vec<StorageJob> {
         && !engine.preparing_log.swap(true, Ordering::Relaxed)
     {
         jobs.push(StorageJob { engine: engine.clone(), table: None, work: Work::PrepareLog, failed: false });
+    }
+    for table in &ready {
+        jobs.extend(index_builds(engine, table));
     }
     for table in ready.iter().filter(|table| table.settings().auto_compaction) {
         if engine.compactions_running.load(Ordering::Relaxed) >= engine.options.compactions_at_once as u64 {
@@ -61,9 +65,21 @@ fn to_flush(engine: &Engine, tables: &[Arc<Table>]) -> Option<Arc<Table>> {
 }
 
 /// A compaction of all of a table's files that are free.
-pub(super) fn major(engine: &Arc<Engine>, id: TableId) -> Vec<StorageJob> {
+pub(super) fn major(engine: &Arc<Engine>, table: &Arc<Table>) -> Option<StorageJob> {
     let available = engine.look_at_space();
-    engine.find_table(id).and_then(|table| compaction(engine, &table, available, true)).into_iter().collect()
+    compaction(engine, table, available, true)
+}
+
+/// The building of a table's indexes that are not built.
+pub(super) fn index_builds(engine: &Arc<Engine>, table: &Arc<Table>) -> Vec<StorageJob> {
+    let indexes = table.state().indexes;
+    let wanted = indexes.iter().filter(|index| !index.is_built() && index.claim());
+    let jobs = wanted.map(|index| {
+        let from = engine.index_progress(table.id, index.definition.id);
+        let work = Work::BuildIndex(IndexBuild::new(table.clone(), index.clone(), from));
+        StorageJob { engine: engine.clone(), table: Some(index.table.clone()), work, failed: false }
+    });
+    jobs.collect()
 }
 
 fn compaction(engine: &Arc<Engine>, table: &Arc<Table>, available: Option<u64>, major: bool) -> Option<StorageJob> {
@@ -89,13 +105,16 @@ fn compaction(engine: &Arc<Engine>, table: &Arc<Table>, available: Option<u64>, 
         view.sstables.iter().filter(|file| chosen.contains(&file.number)).cloned().collect();
     claims.compacting.extend(chosen);
     engine.compactions_running.fetch_add(1, Ordering::Relaxed);
-    let merge = TableMerge::new(
-        engine.disk.clone(),
-        &inputs,
-        view.truncated,
-        engine.writer_settings(table),
-        options.sstable_bytes_max,
-    );
+    // An entry that comes back for want of its tombstone is a hint like any other.
+    let is_whole = table.is_index && inputs.len() == view.sstables.len();
+    let now = engine.now.load(Ordering::Relaxed);
+    let settings = MergeSettings {
+        writer: engine.writer_settings(table),
+        truncated: view.truncated,
+        output_bytes_max: options.sstable_bytes_max,
+        purge_before: is_whole.then(|| Seconds(now.saturating_sub(INDEX_EXPIRY_SLACK_SECONDS))),
+    };
+    let merge = TableMerge::new(engine.disk.clone(), &inputs, settings);
     let work = Work::Compaction { inputs, merge: Box::new(merge), major };
     Some(StorageJob { engine: engine.clone(), table: Some(table.clone()), work, failed: false })
 }

@@ -9,6 +9,7 @@ use super::core::{Engine, Table, lock, newest_first, write};
 use super::{JobKind, JobReport, JobResult};
 use crate::compaction::merge::{PartialFile, TableMerge};
 use crate::error::StorageError;
+use crate::index::build::IndexBuild;
 use crate::manifest::{ManifestFile, TABLES_DIR};
 use crate::memtable::{Memtable, PackedPartition};
 use crate::sstable::{SsTable, SsTableWriter};
@@ -26,6 +27,7 @@ pub struct StorageJob {
 pub(super) enum Work {
     Flush { memtable: Arc<Memtable>, shard: usize, output: Option<(SsTableWriter, PartialFile)> },
     Compaction { inputs: Vec<Arc<SsTable>>, merge: Box<TableMerge>, major: bool },
+    BuildIndex(IndexBuild),
     PrepareLog,
 }
 
@@ -36,6 +38,7 @@ impl StorageJob {
             Work::Flush { .. } => JobKind::Flush,
             Work::Compaction { major: false, .. } => JobKind::Compaction,
             Work::Compaction { major: true, .. } => JobKind::MajorCompaction,
+            Work::BuildIndex(_) => JobKind::BuildIndex,
             Work::PrepareLog => JobKind::PrepareLog,
         }
     }
@@ -50,7 +53,7 @@ impl StorageJob {
         match &self.work {
             Work::Flush { output, .. } => output.as_ref().map_or(0, |(writer, _)| writer.bytes_written()),
             Work::Compaction { merge, .. } => merge.bytes_written(),
-            Work::PrepareLog => 0,
+            Work::BuildIndex(_) | Work::PrepareLog => 0,
         }
     }
 
@@ -84,7 +87,9 @@ impl StorageJob {
         if let StorageError::Poisoned(cause) = &error {
             self.engine.poisoned.get_or_init(|| cause.clone());
         }
-        if let (StorageError::Corrupt(_), Some(table)) = (&error, &self.table) {
+        // The building of an index reads its base table, and has said itself what is damaged there.
+        let of_base = matches!(self.work, Work::BuildIndex(_));
+        if let (StorageError::Corrupt(_), Some(table)) = (&error, self.table.as_ref().filter(|_| !of_base)) {
             self.engine.quarantine(table);
         }
         JobResult::Failed(error)
@@ -99,6 +104,7 @@ impl StorageJob {
                 flush_step(engine, table, memtable, shard, output)
             }
             (Work::Compaction { merge, .. }, _) => merge.step(budget, &|| engine.new_file()),
+            (Work::BuildIndex(build), _) => build.step(engine),
             (Work::PrepareLog, _) => engine.log()?.prepare().map(|()| true),
             (Work::Flush { .. }, None) => Ok(true),
         }
@@ -140,6 +146,7 @@ impl Drop for StorageJob {
                     });
                     self.engine.compactions_running.fetch_sub(1, Ordering::Relaxed);
                 }
+                Work::BuildIndex(build) => build.index.release(),
                 Work::PrepareLog => {}
             }
             claims.retry_at = self.failed.then(|| Seconds(self.engine.now.load(Ordering::Relaxed).saturating_add(2)));

@@ -2,6 +2,7 @@
 
 mod core;
 mod due;
+mod indexes;
 mod job;
 mod open;
 mod pending;
@@ -14,9 +15,13 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use quorate_env::Disk;
 use quorate_model::wire::Wire;
-use quorate_model::{Mutation, ReadCommand, ReadResponse, ReadTarget, Seconds, TableId, Timestamp};
+use quorate_model::{
+    IndexDefinition, Mutation, ReadCommand, ReadResponse, ReadTarget, RowChoice, Seconds, TableId, Timestamp,
+};
 
-use self::core::{Engine, lock, write};
+pub(crate) use self::core::{Engine, Table};
+use self::core::{lock, write};
+pub(crate) use self::indexes::is_long_expired;
 pub use self::job::StorageJob;
 use crate::error::CorruptionError;
 use crate::hints::{HintLog, HintOpenReport};
@@ -43,6 +48,8 @@ pub enum JobKind {
     Compaction,
     /// A whole table is compacted, as an operator asked.
     MajorCompaction,
+    /// An index is given entries of what was there before it.
+    BuildIndex,
     /// The commit log's next segment is made ahead of need.
     PrepareLog,
 }
@@ -173,10 +180,18 @@ impl Storage {
     /// Reads. A read that touches a [lost range](Self::lost_ranges) is refused as corrupt: an answer without what was
     /// lost would be stale without saying so.
     pub fn read(&self, command: &ReadCommand, access: Access) -> Result<ReadResponse, ReadError> {
-        let Some(table) = self.engine.find_table(command.table) else { return Ok(ReadResponse::default()) };
+        let Some(table) = self.engine.find_table(command.table) else {
+            return match command.rows {
+                RowChoice::Index(_) => Err(ReadError::IndexUnavailable("the index is not known yet".to_owned())),
+                RowChoice::All | RowChoice::Named(_) => Ok(ReadResponse::default()),
+            };
+        };
         if let Some(lost) = table.state().lost.iter().find(|lost| touches(&command.target, lost)) {
             let problem = format!("tokens {} to {} are lost here until they are rebuilt", lost.first, lost.last);
             return Err(CorruptionError { path: lost.path.clone(), offset: 0, problem }.into());
+        }
+        if let RowChoice::Index(search) = &command.rows {
+            return self.engine.search(&table, command, search, access);
         }
         self.read_remains(command, access)
     }
@@ -198,6 +213,29 @@ impl Storage {
         *write(&self.engine.table(table).settings) = settings;
     }
 
+    /// Makes these the table's indexes from now on, persistently: entries are kept of every write from here on, and jobs
+    /// are due to make those of what is there already. Others that it had are removed. `version` is that of the schema
+    /// they are of; an older one than the last since the start is passed over. Blocks.
+    pub fn set_indexes(
+        &self,
+        table: TableId,
+        definitions: &[IndexDefinition],
+        version: u64,
+    ) -> Result<(), StorageError> {
+        self.engine.set_indexes(table, definitions, version)
+    }
+
+    /// Jobs that build the table's indexes, as far as they are not built and no other job builds them.
+    pub fn build_indexes(&self, table: TableId) -> Vec<StorageJob> {
+        self.engine.find_table(table).into_iter().flat_map(|table| due::index_builds(&self.engine, &table)).collect()
+    }
+
+    /// Whether the table has this index, and it has been built.
+    pub fn index_is_built(&self, table: TableId, index: TableId) -> bool {
+        let indexes = self.engine.find_table(table).map(|table| table.state().indexes).unwrap_or_default();
+        indexes.iter().any(|known| known.definition.id == index && known.is_built())
+    }
+
     /// Removes a table with all its files. Later writes to it vanish. Blocks.
     pub fn drop_table(&self, table: TableId) -> Result<(), StorageError> {
         self.engine.drop_table(table)
@@ -217,8 +255,7 @@ impl Storage {
     /// Flushes of everything in a table's memtables: when these jobs have ended, what was applied before is in SSTables.
     /// What a due flush already works on is written twice, and once kept: no need to wait for others.
     pub fn flush(&self, table: TableId) -> Vec<StorageJob> {
-        let tables: Vec<_> = self.engine.find_table(table).into_iter().collect();
-        job::flush_jobs(&self.engine, &tables)
+        job::flush_jobs(&self.engine, &self.engine.with_indexes(table))
     }
 
     /// Flushes of everything in memtables, likewise.
@@ -228,7 +265,8 @@ impl Storage {
 
     /// A compaction of all the table's SSTables that no other job works on and for which there is room.
     pub fn major_compaction(&self, table: TableId) -> Vec<StorageJob> {
-        due::major(&self.engine, table)
+        let tables = self.engine.with_indexes(table);
+        tables.iter().flat_map(|table| due::major(&self.engine, table)).collect()
     }
 
     /// Links the present SSTables of these tables under a tag; flush first to have everything in it. Blocks.

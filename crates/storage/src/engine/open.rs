@@ -14,6 +14,7 @@ use super::{JobResult, OpenReport};
 use crate::cache::BlockCache;
 use crate::commit_log::{CommitLog, CommitLogOptions, DamagedRange, create_dir_durably};
 use crate::error::{CorruptionError, ReadError, StorageError};
+use crate::index::TableIndex;
 use crate::limits::LOG_DAMAGE_MAX;
 use crate::manifest::{Manifest, ManifestState, TABLES_DIR, sstable_number, sstable_path};
 use crate::memtable::Memtable;
@@ -145,6 +146,8 @@ fn open_tables(
 ) -> Result<BTreeMap<TableId, Arc<Table>>, StorageError> {
     let mut tables = BTreeMap::new();
     let mut damaged: Vec<(TableId, u64)> = Vec::new();
+    let indexes = manifest.state().tables.values().flat_map(|listed| &listed.indexes);
+    let hidden: BTreeSet<TableId> = indexes.map(|index| index.definition.id).collect();
     for (id, listed) in &manifest.state().tables {
         let mut sstables = Vec::new();
         let mut lost = Vec::new();
@@ -167,14 +170,22 @@ fn open_tables(
         newest_first(&mut sstables);
         let memtables = vec![Arc::new(Memtable::new(shards))];
         let view = TableView { memtables, sstables, truncated: listed.truncated };
-        tables.insert(*id, Arc::new(Table::new(*id, view, lost, false)));
+        if !hidden.contains(id) {
+            tables.insert(*id, Arc::new(Table::new(*id, view, lost, false)));
+        } else if lost.is_empty() {
+            tables.insert(*id, Arc::new(Table::new_index(*id, view)));
+        }
     }
     for id in &manifest.state().dropped {
         let view = TableView { memtables: Vec::new(), sstables: Vec::new(), truncated: None };
         tables.insert(*id, Arc::new(Table::new(*id, view, Vec::new(), true)));
     }
-    if !damaged.is_empty() {
+    // What is left of a damaged index is of no use: it is begun anew.
+    let spoilt: Vec<TableId> = damaged.iter().map(|(id, _)| *id).filter(|id| hidden.contains(id)).collect();
+    damaged.retain(|(id, _)| !hidden.contains(id));
+    if !damaged.is_empty() || !spoilt.is_empty() {
         manifest.edit(|state| {
+            spoilt.iter().for_each(|id| state.begin_index(*id));
             for (id, number) in &damaged {
                 if let Some(file) = state.tables.get_mut(id).and_then(|table| table.files.get_mut(number)) {
                     file.lost = true;
@@ -182,7 +193,27 @@ fn open_tables(
             }
         })?;
     }
+    open_indexes(&mut tables, manifest.state(), shards);
     Ok(tables)
+}
+
+/// Gives the tables their indexes, so that the log's replay finds them.
+fn open_indexes(tables: &mut BTreeMap<TableId, Arc<Table>>, state: &ManifestState, shards: usize) {
+    for (id, listed) in state.tables.iter().filter(|(_, listed)| !listed.indexes.is_empty()) {
+        let mut indexes = Vec::new();
+        for index in &listed.indexes {
+            let empty = || {
+                let memtables = vec![Arc::new(Memtable::new(shards))];
+                let view = TableView { memtables, sstables: Vec::new(), truncated: None };
+                Arc::new(Table::new_index(index.definition.id, view))
+            };
+            let hidden = tables.entry(index.definition.id).or_insert_with(empty).clone();
+            indexes.push(Arc::new(TableIndex::new(index.definition.clone(), hidden, index.built)));
+        }
+        if let Some(table) = tables.get(id) {
+            super::core::write(&table.state).indexes = Arc::new(indexes);
+        }
+    }
 }
 
 /// Opens a listed file; `None` if it is damaged or gone.
@@ -209,10 +240,17 @@ impl Engine {
         let tables: Vec<Arc<Table>> = tables.iter().map(|id| self.table(*id)).collect();
         let mut manifest = lock(&self.manifest);
         let alive: Vec<&Arc<Table>> = tables.iter().filter(|table| !table.state().dropped).collect();
+        let of_table = |table: &&Arc<Table>| {
+            let indexes = table.state().indexes;
+            indexes.iter().map(|index| (Arc::clone(table), index.clone())).collect::<Vec<_>>()
+        };
+        let indexes: Vec<(Arc<Table>, Arc<TableIndex>)> =
+            alive.iter().copied().flat_map(|table| of_table(&table)).collect();
         manifest.edit(|state| {
             for table in &alive {
                 state.tables.entry(table.id).or_default().lost_with_log = true;
             }
+            indexes.iter().for_each(|(_, index)| state.begin_index(index.definition.id));
             state.log_damage.clear();
         })?;
         for table in alive {
@@ -222,6 +260,7 @@ impl Engine {
                 state.lost = Arc::new(ranges.collect());
             }
         }
+        indexes.iter().for_each(|(table, index)| self.empty_index(table, index));
         drop(manifest);
         // With the damaged segments gone, the next start does not find the same damage again. Without room for that it
         // does, and marks the same tables once more.

@@ -5,9 +5,8 @@ use std::sync::atomic::Ordering;
 
 use quorate_model::{TableId, Timestamp};
 
-use super::core::{Engine, lock, write};
+use super::core::{Engine, Table, lock, write};
 use crate::error::StorageError;
-use crate::limits::DROPPED_TABLES_MAX;
 use crate::memtable::Memtable;
 use crate::read::TableView;
 use crate::sstable::SsTable;
@@ -15,29 +14,43 @@ use crate::stats::{StorageStats, TableStats};
 
 impl Engine {
     pub(super) fn drop_table(&self, id: TableId) -> Result<(), StorageError> {
-        let table = self.table(id);
-        let view = {
-            let mut manifest = lock(&self.manifest);
-            manifest.edit(|state| {
-                state.tables.remove(&id);
-                if state.dropped.len() < DROPPED_TABLES_MAX {
-                    state.dropped.insert(id);
-                }
-            })?;
-            let mut state = write(&table.state);
-            state.dropped = true;
-            state.lost = Arc::default();
-            let empty = TableView { memtables: Vec::new(), sstables: Vec::new(), truncated: None };
-            std::mem::replace(&mut state.view, Arc::new(empty))
-        };
-        view.sstables.iter().for_each(|file| file.retire());
-        let freed: u64 = view.memtables.iter().map(|memtable| memtable.bytes()).sum();
-        self.memtable_bytes.fetch_sub(freed, Ordering::Relaxed);
+        // Held until all is gone, so that no index is made in the meantime.
+        let mut manifest = lock(&self.manifest);
+        self.table(id);
+        let tables = self.with_indexes(id);
+        manifest.edit(|state| tables.iter().for_each(|table| state.drop_table(table.id)))?;
+        for table in tables {
+            let view = {
+                let mut state = write(&table.state);
+                state.dropped = true;
+                state.lost = Arc::default();
+                state.indexes = Arc::default();
+                let empty = TableView { memtables: Vec::new(), sstables: Vec::new(), truncated: None };
+                std::mem::replace(&mut state.view, Arc::new(empty))
+            };
+            view.sstables.iter().for_each(|file| file.retire());
+            let freed: u64 = view.memtables.iter().map(|memtable| memtable.bytes()).sum();
+            self.memtable_bytes.fetch_sub(freed, Ordering::Relaxed);
+        }
+        drop(manifest);
         self.discard_log()
     }
 
+    /// The table, and the hidden tables of its indexes.
+    pub(super) fn with_indexes(&self, id: TableId) -> Vec<Arc<Table>> {
+        let Some(table) = self.find_table(id) else { return Vec::new() };
+        let indexes = table.state().indexes;
+        std::iter::once(table).chain(indexes.iter().map(|index| index.table.clone())).collect()
+    }
+
     pub(super) fn truncate(&self, id: TableId, up_to: Timestamp) -> Result<(), StorageError> {
-        let table = self.table(id);
+        self.truncate_one(&self.table(id), up_to)?;
+        // Their entries have the timestamps of what they tell of. Should this fail, they are wrong hints.
+        self.with_indexes(id).iter().skip(1).try_for_each(|index| self.truncate_one(index, up_to))
+    }
+
+    fn truncate_one(&self, table: &Arc<Table>, up_to: Timestamp) -> Result<(), StorageError> {
+        let id = table.id;
         let mut gone: Vec<Arc<SsTable>> = Vec::new();
         {
             let mut manifest = lock(&self.manifest);
@@ -91,6 +104,7 @@ impl Engine {
             if state.dropped {
                 continue;
             }
+            let is_index = table.is_index;
             let mut of_table = TableStats { memtable_bytes: table.memtable_bytes(), ..TableStats::default() };
             for file in &state.view.sstables {
                 of_table.sstables += 1;
@@ -101,7 +115,9 @@ impl Engine {
                 of_table.tombstones += file.stats.tombstones;
             }
             stats.sstable_bytes += of_table.sstable_bytes;
-            stats.tables.insert(table.id, of_table);
+            if !is_index {
+                stats.tables.insert(table.id, of_table);
+            }
         }
         stats
     }

@@ -5,7 +5,7 @@ mod partition;
 mod scan;
 
 pub(crate) use merge::{MergedRow, RowMerger, RowSource};
-pub(crate) use scan::execute;
+pub(crate) use scan::{Execution, execute};
 
 use std::sync::Arc;
 

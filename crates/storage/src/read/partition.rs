@@ -22,11 +22,11 @@ pub(super) struct Want<'a> {
 }
 
 /// What was read.
-pub(super) struct Gathered {
-    pub(super) partition: Partition,
+pub(crate) struct Gathered {
+    pub(crate) partition: Partition,
     /// Set if there may be more: rows are complete on this side of it. Range tombstones are there on both sides, so that
     /// what the limits count does not depend on how far was read ahead.
-    pub(super) cut: Option<Position>,
+    pub(crate) cut: Option<Position>,
 }
 
 /// Work that a read may do in place.

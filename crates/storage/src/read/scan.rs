@@ -1,69 +1,118 @@
 //! Executes read commands: one partition, or a range of them in token order.
 
-use quorate_model::{DecoratedKey, LimitCounter, Position, ReadCommand, ReadResponse, ReadTarget, Resume, Token};
+use quorate_model::{
+    DecoratedKey, LimitCounter, Position, ReadCommand, ReadResponse, ReadTarget, Resume, RowChoice, Token,
+};
 
 use super::TableView;
-use super::partition::{Budget, Want, gather};
+use super::partition::{Budget, Gathered, Want, gather};
 use crate::engine::Access;
 use crate::error::ReadError;
 use crate::sstable::{BlockMode, KeyBound, TableCursor};
 
 /// Answers a command from a view.
 pub(crate) fn execute(view: &TableView, command: &ReadCommand, access: Access) -> Result<ReadResponse, ReadError> {
-    let mode = match access {
-        Access::MemoryOnly => BlockMode::MemoryOnly,
-        Access::Disk => BlockMode::Disk,
-    };
-    let mut execution = Execution {
-        view,
-        command,
-        counter: LimitCounter::new(command),
-        budget: Budget::new(access == Access::MemoryOnly),
-        response: ReadResponse::default(),
-    };
-    match &command.target {
-        ReadTarget::Partition(key) => {
-            let place = (key.token.0, &key.key.0[..]);
-            let mut cursors: Vec<TableCursor> = Vec::new();
-            for table in view.sstables.iter().filter(|table| table.may_contain(place.0, place.1)) {
-                cursors.push(TableCursor::new(table.clone(), mode));
+    let mut execution = Execution::new(view, command, access);
+    match (&command.rows, &command.target) {
+        (RowChoice::Named(rows), _) => {
+            for (key, slices) in rows {
+                let gathered = execution.gather_alone(key, slices, None)?;
+                execution.take(key, gathered);
+                if execution.is_stopped() {
+                    break;
+                }
             }
-            execution.partition(key, &command.slices, &mut cursors)?;
         }
-        ReadTarget::Range { after, last, from } => execution.range(*after, *last, from.as_ref(), mode)?,
+        // Rows of an index are sought by whoever has its view.
+        (_, ReadTarget::Partition(key)) => {
+            let gathered = execution.gather_alone(key, &command.slices, None)?;
+            execution.take(key, gathered);
+        }
+        (_, ReadTarget::Range { after, last, from }) => execution.range(*after, *last, from.as_ref())?,
     }
-    Ok(execution.response)
+    Ok(execution.finish(None))
 }
 
-struct Execution<'a> {
+/// A read in progress.
+pub(crate) struct Execution<'a> {
     view: &'a TableView,
     command: &'a ReadCommand,
+    mode: BlockMode,
     counter: LimitCounter,
     budget: Budget,
     response: ReadResponse,
 }
 
-impl Execution<'_> {
-    /// Reads one partition into the response.
-    fn partition(
+impl<'a> Execution<'a> {
+    pub(crate) fn new(view: &'a TableView, command: &'a ReadCommand, access: Access) -> Self {
+        Self {
+            view,
+            command,
+            mode: match access {
+                Access::MemoryOnly => BlockMode::MemoryOnly,
+                Access::Disk => BlockMode::Disk,
+            },
+            counter: LimitCounter::new(command),
+            budget: Budget::new(access == Access::MemoryOnly),
+            response: ReadResponse::default(),
+        }
+    }
+
+    /// Live rows that may still be taken.
+    pub(crate) fn rows_left(&self) -> u32 {
+        self.counter.rows_left()
+    }
+
+    /// Whether a limit was met.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.response.stopped_at.is_some()
+    }
+
+    /// The answer; `stopped` is where it ends if no limit was met.
+    pub(crate) fn finish(mut self, stopped: Option<Resume>) -> ReadResponse {
+        self.response.stopped_at = self.response.stopped_at.or(stopped);
+        self.response
+    }
+
+    /// Reads of one partition what the slices say, and so many live rows at most as may still be taken, unless otherwise
+    /// said.
+    pub(crate) fn gather_alone(
         &mut self,
         key: &DecoratedKey,
         slices: &[(Position, Position)],
+        rows: Option<usize>,
+    ) -> Result<Gathered, ReadError> {
+        let holders = self.view.sstables.iter().filter(|table| table.may_contain(key.token.0, &key.key.0));
+        let mut cursors: Vec<TableCursor> = holders.map(|table| TableCursor::new(table.clone(), self.mode)).collect();
+        self.gather(key, slices, rows, &mut cursors)
+    }
+
+    fn gather(
+        &mut self,
+        key: &DecoratedKey,
+        slices: &[(Position, Position)],
+        rows: Option<usize>,
         cursors: &mut [TableCursor],
-    ) -> Result<(), ReadError> {
+    ) -> Result<Gathered, ReadError> {
         let command = self.command;
+        let rows_left = self.counter.rows_left().min(command.per_partition_limit).max(1) as usize;
         let want = Want {
             key,
             slices,
             reversed: command.reversed,
             now: command.now,
-            rows: self.counter.rows_left().min(command.per_partition_limit).max(1) as usize,
+            rows: rows.unwrap_or(rows_left),
             // More than the counter can take, so that where a read stops is for the counter alone to say.
             bytes: (command.byte_limit as usize).saturating_add(64 * 1024),
         };
-        let gathered = gather(self.view, cursors, &want, &mut self.budget)?;
+        gather(self.view, cursors, &want, &mut self.budget)
+    }
+
+    /// Takes what was read of a partition into the answer, as far as the limits allow.
+    pub(crate) fn take(&mut self, key: &DecoratedKey, gathered: Gathered) {
+        let command = self.command;
         if gathered.partition.is_empty() && gathered.cut.is_none() {
-            return Ok(());
+            return;
         }
         let mut limited = command.limit_partition(&mut self.counter, key, gathered.partition);
         let live = limited.partition.live_row_count(command.now);
@@ -75,19 +124,17 @@ impl Execution<'_> {
             limited.stopped = Some(Resume { key: key.clone(), position: Some(cut) });
         }
         self.response.stopped_at = limited.stopped;
-        if !limited.partition.is_empty() {
-            self.response.partitions.push((key.clone(), limited.partition));
+        if limited.partition.is_empty() {
+            return;
         }
-        Ok(())
+        match self.response.partitions.last_mut() {
+            // Rows that an index offers come in several parts.
+            Some((last, own)) if last == key => own.merge_owned(limited.partition),
+            _ => self.response.partitions.push((key.clone(), limited.partition)),
+        }
     }
 
-    fn range(
-        &mut self,
-        after: Option<Token>,
-        last: Token,
-        from: Option<&Resume>,
-        mode: BlockMode,
-    ) -> Result<(), ReadError> {
+    fn range(&mut self, after: Option<Token>, last: Token, from: Option<&Resume>) -> Result<(), ReadError> {
         let mut bound = match after {
             Some(Token::MAX) => return Ok(()),
             Some(token) => KeyBound::FromToken(Token(token.0.saturating_add(1))),
@@ -108,7 +155,7 @@ impl Execution<'_> {
             let (low, high) = (table.stats.first.token, table.stats.last.token);
             if low <= last && after.is_none_or(|after| high > after) {
                 files.push(FileCursor {
-                    cursor: Some(TableCursor::new(table.clone(), mode)),
+                    cursor: Some(TableCursor::new(table.clone(), self.mode)),
                     next: None,
                     ended: false,
                 });
@@ -125,12 +172,12 @@ impl Execution<'_> {
             let holding = |file: &FileCursor| file.next.as_ref() == Some(&key);
             let holders: Vec<usize> = (0..files.len()).filter(|index| holding(&files[*index])).collect();
             let mut lent: Vec<TableCursor> = holders.iter().filter_map(|index| files[*index].cursor.take()).collect();
-            let outcome = self.partition(&key, &slices, &mut lent);
+            let outcome = self.gather(&key, &slices, None, &mut lent);
             for (index, cursor) in holders.into_iter().zip(lent) {
                 files[index].cursor = Some(cursor);
                 files[index].next = None;
             }
-            outcome?;
+            self.take(&key, outcome?);
             bound = KeyBound::After(key);
         }
         Ok(())

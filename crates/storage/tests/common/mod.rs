@@ -10,8 +10,8 @@ use quorate_env::Random;
 use quorate_env::sim_disk::{SimDisk, SimDiskOptions};
 use quorate_model::{
     Cell, CellContent, ClusteringKey, ColumnData, ColumnId, DecoratedKey, Deletion, Liveness, Mutation, Partition,
-    PartitionKey, Position, RangeTombstone, ReadCommand, ReadResponse, ReadTarget, Row, Seconds, TableId, Timestamp,
-    Token, Ttl,
+    PartitionKey, Position, RangeTombstone, ReadCommand, ReadResponse, ReadTarget, Row, RowChoice, Seconds, TableId,
+    Timestamp, Token, Ttl,
 };
 use quorate_storage::{Access, JobResult, Storage, StorageError, StorageJob, StorageOptions};
 
@@ -74,6 +74,7 @@ pub fn whole(table_number: u8) -> ReadCommand {
         per_partition_limit: u32::MAX,
         byte_limit: u32::MAX,
         now: NOW,
+        rows: RowChoice::All,
     }
 }
 
