@@ -204,6 +204,25 @@ fn check_distinct(select: &Select, selection: &Selection, table: &Table) -> Resu
     Ok(())
 }
 
+/// The clustering columns of an `ORDER BY`, each with its position and whether it goes against the table's order. Of a column
+/// that is named twice, the first place and the last direction count.
+fn orderings<'a>(order: &'a [(Name, bool)], table: &Table) -> Result<Vec<(&'a Name, (u16, bool))>, RequestError> {
+    let mut found: Vec<(&Name, (u16, bool))> = Vec::new();
+    for (name, descending) in order {
+        let ColumnKind::Clustering(position, column_descends) = column(table, name)?.kind else {
+            let message =
+                format!("Order by is currently only supported on the clustered columns of the PRIMARY KEY, got {name}");
+            return Err(invalid(message, name.place));
+        };
+        let ordering = (position, *descending != column_descends);
+        match found.iter_mut().find(|(_, (known, _))| *known == position) {
+            Some((_, known)) => *known = ordering,
+            None => found.push((name, ordering)),
+        }
+    }
+    Ok(found)
+}
+
 /// Whether rows are read backwards.
 fn check_order(order: &[(Name, bool)], table: &Table, restrictions: &Restrictions) -> Result<bool, RequestError> {
     let Some((first, _)) = order.first() else { return Ok(false) };
@@ -218,13 +237,7 @@ fn check_order(order: &[(Name, bool)], table: &Table, restrictions: &Restriction
     let equal = |position: usize| has_one_value(restrictions, position);
     let mut next = 0;
     let mut reversed: Option<bool> = None;
-    for (name, descending) in order {
-        let found = column(table, name)?;
-        let ColumnKind::Clustering(position, column_descends) = found.kind else {
-            let message =
-                format!("Order by is currently only supported on the clustered columns of the PRIMARY KEY, got {name}");
-            return Err(invalid(message, name.place));
-        };
+    for (name, (position, backwards)) in orderings(order, table)? {
         let position = usize::from(position);
         while next < position && equal(next) {
             next += 1;
@@ -234,7 +247,6 @@ fn check_order(order: &[(Name, bool)], table: &Table, restrictions: &Restriction
             return Err(invalid(message, name.place));
         }
         next += 1;
-        let backwards = *descending != column_descends;
         if reversed.is_some_and(|known| known != backwards) {
             return Err(invalid("Unsupported order by relation", name.place));
         }
