@@ -28,7 +28,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("sim", &["model", "env", "ring", "membership", "coordinator", "cql", "storage", "node"]),
     ("client", &["model", "ring", "proto"]),
     ("shell", &["client", "cql", "cql-wire", "model"]),
-    ("bench", &["client", "proto", "model"]),
+    ("bench", &["client", "cql-wire", "proto", "model"]),
     ("admin", &["client", "proto", "model"]),
 ];
 

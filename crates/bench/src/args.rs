@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use quorate_client::TlsFiles;
+use quorate_cql_wire::Compression;
 use quorate_model::Consistency;
 
 /// Whom to load, and how to reach them.
@@ -51,12 +52,12 @@ pub struct BenchArgs {
     /// Of a mixed load, how many requests in a hundred read
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub reads: u8,
-    /// How requests travel
-    #[arg(long, value_enum, default_value_t = Mode::Stream)]
-    pub mode: Mode,
-    /// Send everything to the named nodes instead of to replicas
-    #[arg(long)]
-    pub pinned: bool,
+    /// What only gRPC has.
+    #[command(flatten)]
+    pub grpc: GrpcArgs,
+    /// What only CQL has.
+    #[command(flatten)]
+    pub cql: CqlArgs,
     /// Do not write the keys before reading them
     #[arg(long)]
     pub no_fill: bool,
@@ -69,6 +70,41 @@ pub struct BenchArgs {
     /// How the report is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// What only a load over gRPC has.
+#[derive(Args, Clone, Debug)]
+pub struct GrpcArgs {
+    /// How requests travel over gRPC
+    #[arg(long, value_enum, default_value_t = Mode::Stream)]
+    pub mode: Mode,
+    /// Send everything to the named nodes instead of to replicas
+    #[arg(long)]
+    pub pinned: bool,
+}
+
+/// What only a load over the CQL native protocol has.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "CQL native protocol")]
+pub struct CqlArgs {
+    /// Speak CQL instead of gRPC, with any server of it: HOST or HOST:PORT (9042), several with commas
+    #[arg(long = "cql", value_name = "HOST", value_delimiter = ',', conflicts_with_all = ["host", "mode", "pinned"])]
+    pub hosts: Vec<String>,
+    /// Protocol version to begin with; if the server does not speak it, lower ones follow
+    #[arg(long, value_name = "VERSION", default_value_t = 5, requires = "hosts", value_parser = clap::value_parser!(u8).range(3..=5))]
+    pub protocol: u8,
+    /// Compression: lz4, or snappy below version 5
+    #[arg(long, requires = "hosts", value_parser = compression)]
+    pub compression: Option<Compression>,
+    /// Connections a node
+    #[arg(long, default_value_t = 1, requires = "hosts", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub connections: u16,
+    /// Threads that share the connections
+    #[arg(long, default_value_t = 1, requires = "hosts", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// User, if the server asks for one; the password comes from QUORATE_PASSWORD
+    #[arg(long, requires = "hosts")]
+    pub user: Option<String>,
 }
 
 /// What to do.
@@ -102,4 +138,8 @@ fn level(name: &str) -> Result<Consistency, String> {
         let names: Vec<_> = Consistency::ALL_LEVELS.into_iter().map(Consistency::name).collect();
         format!("no such level; there are {}", names.join(", "))
     })
+}
+
+fn compression(name: &str) -> Result<Compression, String> {
+    Compression::parse(name).ok_or_else(|| "no such compression; there are lz4, snappy".to_owned())
 }

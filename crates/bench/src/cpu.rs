@@ -10,6 +10,19 @@ pub fn used(pid: u32) -> Option<Duration> {
     parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// What each of these processes has used so far, where that can be had.
+pub fn used_by_all(pids: &[u32]) -> Vec<(u32, Option<Duration>)> {
+    pids.iter().map(|pid| (*pid, used(*pid))).collect()
+}
+
+/// What each has used since.
+pub fn used_since(before: &[(u32, Option<Duration>)]) -> Vec<(u32, Option<Duration>)> {
+    let since = |(pid, before): &(u32, Option<Duration>)| {
+        (*pid, before.zip(used(*pid)).map(|(before, after)| after.saturating_sub(before)))
+    };
+    before.iter().map(since).collect()
+}
+
 fn parse(stat: &str) -> Option<Duration> {
     // The name stands in parentheses and may hold anything, spaces and parentheses too.
     let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().collect();

@@ -1,12 +1,13 @@
 //! The load generator of Quorate.
 //!
-//! **What it is.** Writes, reads or mixes both against a cluster over gRPC, unary or on one stream a node, as fast as so many
-//! requests in flight allow or at a fixed rate; reports throughput, latencies and the outcomes of what failed. **What it
-//! refuses to do.** It does not speak the CQL native protocol yet.
+//! **What it is.** Writes, reads or mixes both against a cluster over gRPC, unary or on one stream a node, or over the CQL
+//! native protocol against any server of it ([`cql`]); as fast as so many requests in flight allow or at a fixed rate.
+//! Reports throughput, latencies and the outcomes of what failed. **What it refuses to do.** It judges nothing, and repeats
+//! nothing that failed.
 //!
 //! **Invariants.**
 //! - At a fixed rate a latency counts from the moment at which the request was *due*, so that a stall of the server is
-//!   felt by every request that it delayed (no coordinated omission). The clock's grain is a millisecond.
+//!   felt by every request that it delayed (no coordinated omission). The clock's grain is a millisecond over gRPC, some 60 microseconds over CQL.
 //! - What was refused and what is unknown are counted apart, and neither is a success.
 //!
 //! **Tests.** Beside the code; whole runs in the workspace's `benches/`.
@@ -15,6 +16,8 @@
 
 pub mod args;
 pub mod cpu;
+pub mod cql;
+pub mod limits;
 pub mod load;
 pub mod report;
 pub mod target;
@@ -33,7 +36,8 @@ mod stub {
 
 /// Runs a load and prints its report; gives the exit status: 1 if it could not run at all.
 pub async fn run(args: &BenchArgs) -> u8 {
-    match load::run(args).await {
+    let result = if args.cql.hosts.is_empty() { load::run(args).await } else { cql::run(args) };
+    match result {
         Ok(report) => {
             let text = match args.format {
                 Format::Text => report.to_text(),

@@ -18,7 +18,7 @@ use crate::target::{BenchError, Failure, Operation, Target};
 /// Requests in flight while the keys are written before a read.
 const FILL_IN_FLIGHT: u32 = 512;
 /// Latencies beyond this are counted as this: an hour.
-const LATENCY_US_MAX: u64 = 3_600_000_000;
+pub(crate) const LATENCY_US_MAX: u64 = 3_600_000_000;
 
 /// Prepares, fills, warms up, measures.
 pub async fn run(args: &BenchArgs) -> Result<Report, BenchError> {
@@ -35,18 +35,14 @@ async fn measure(args: &BenchArgs, target: Rc<Target>) -> Result<Report, BenchEr
         let until = Duration::from_secs(u64::from(args.warmup));
         drive(Plan::new(args, until, 1), &target).await;
     }
-    let before: Vec<_> = args.pids.iter().map(|pid| cpu::used(*pid)).collect();
+    let before = cpu::used_by_all(&args.pids);
     let started = Instant::now();
     let plan = Plan::new(args, Duration::from_secs(u64::from(args.duration)), 2);
     let tally = drive(plan, &target).await;
     let elapsed = started.elapsed();
-    let cpu = args
-        .pids
-        .iter()
-        .zip(before)
-        .map(|(pid, before)| (*pid, before.zip(cpu::used(*pid)).map(|(before, after)| after.saturating_sub(before))))
-        .collect();
-    Ok(Report::new(args, &tally, elapsed, cpu))
+    let cpu = cpu::used_since(&before);
+    let mode = format!("{:?}", args.grpc.mode).to_lowercase();
+    Ok(Report::new(args, mode, &tally, elapsed, cpu))
 }
 
 /// Writes every key once, so that reads find something.
@@ -82,16 +78,16 @@ async fn fill(args: &BenchArgs, target: &Rc<Target>) -> Result<(), BenchError> {
 }
 
 /// Bytes that do not compress, from a fixed sequence.
-fn value_of(seed: u64, size: u32) -> Bytes {
+pub(crate) fn value_of(seed: u64, size: u32) -> Bytes {
     let mut random = Random(seed | 1);
     (0..size).map(|_| random.next() as u8).collect::<Vec<u8>>().into()
 }
 
 /// SplitMix64.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -161,6 +157,18 @@ impl Default for Tally {
         #[allow(clippy::expect_used, reason = "three digits are allowed")]
         let latencies = Histogram::new_with_max(LATENCY_US_MAX, 3).expect("three digits are allowed");
         Self { latencies, refused: 0, unknown: 0, missing: 0, first_failure: None }
+    }
+}
+
+impl Tally {
+    /// Counts another's as well.
+    pub fn add(&mut self, other: Self) {
+        // Both have the same bounds.
+        let _ = self.latencies.add(&other.latencies);
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.missing += other.missing;
+        self.first_failure = self.first_failure.take().or(other.first_failure);
     }
 }
 

@@ -37,12 +37,18 @@ pub struct Report {
 }
 
 impl Report {
-    /// Puts the figures together.
-    pub fn new(args: &BenchArgs, tally: &Tally, elapsed: Duration, cpu: Vec<(u32, Option<Duration>)>) -> Self {
+    /// Puts the figures together; `mode` says how requests travelled.
+    pub fn new(
+        args: &BenchArgs,
+        mode: String,
+        tally: &Tally,
+        elapsed: Duration,
+        cpu: Vec<(u32, Option<Duration>)>,
+    ) -> Self {
         let at = |quantile| tally.latencies.value_at_quantile(quantile);
         Self {
             workload: format!("{:?}", args.workload).to_lowercase(),
-            mode: format!("{:?}", args.mode).to_lowercase(),
+            mode,
             consistency: args.consistency.name(),
             in_flight: args.in_flight,
             rate: args.rate,

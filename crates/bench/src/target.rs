@@ -16,6 +16,10 @@ pub enum BenchError {
     #[error("{what}: {reason}")]
     #[allow(missing_docs, reason = "the names say it")]
     Setup { what: &'static str, reason: String },
+    /// A node of a load over CQL could not be reached, refused, or went away.
+    #[error("{host}: {what}: {reason}")]
+    #[allow(missing_docs, reason = "the names say it")]
+    Node { host: String, what: &'static str, reason: String },
 }
 
 /// A request that failed.
@@ -64,7 +68,7 @@ impl Target {
     /// Connects, creates keyspace and table, prepares.
     pub async fn prepare(args: &BenchArgs) -> Result<Self, BenchError> {
         let setup = |what: &'static str| move |error: Error| BenchError::Setup { what, reason: error.to_string() };
-        let pinned = args.pinned || args.mode == Mode::Unary;
+        let pinned = args.grpc.pinned || args.grpc.mode == Mode::Unary;
         let tls = args.nodes.tls.load().map_err(setup("reading the files of TLS"))?;
         let builder = Session::builder().contact_point(&args.nodes.host).contact_points_only(pinned);
         let builder = builder.tls(tls.clone());
@@ -82,7 +86,7 @@ impl Target {
         let insert = session.prepare(insert).await.map_err(setup("preparing the insert"))?;
         let select = format!("SELECT value FROM {keyspace}.kv WHERE key = ?");
         let select = session.prepare(select).await.map_err(setup("preparing the select"))?;
-        match args.mode {
+        match args.grpc.mode {
             Mode::Stream => {
                 let options = Options::default().consistency(args.consistency);
                 Ok(Self::Stream(Box::new(StreamTarget { session, insert, select, options })))

@@ -63,6 +63,7 @@ Examples:
     #[command(after_help = "Examples:
   quorate bench write --in-flight 256 --duration 10
   quorate bench mixed --rate 5000 --consistency QUORUM --replication 3 --format json
+  quorate bench mixed --cql 127.0.0.1 --rate 5000 --consistency ONE --replication 1     any CQL server
   quorate bench read --keys 100000 --mode unary --pids \"$(pgrep -d, quorate)\"")]
     Bench(quorate_bench::BenchArgs),
     /// Replay simulated clusters exactly
