@@ -179,7 +179,8 @@ class Cassandra(Server):
         self.resume()
         self.call("stop")
         self.pids = []
-        shutil.rmtree(self.cache / "run", ignore_errors=True)
+        shutil.rmtree(self.cache, ignore_errors=True)
+        self.cache = None
 
 
 def wait_until_open(server):
