@@ -29,6 +29,13 @@ fn pairs(rows: Vec<Vec<Value>>) -> Vec<(i32, i32)> {
     pairs
 }
 
+fn flush(cluster: &Cluster, member: usize) {
+    let node = cluster.members[member].node.as_ref().unwrap();
+    for job in node.shared.storage().flush_all() {
+        job.run_to_end().unwrap();
+    }
+}
+
 /// All pages of a query.
 fn paged(cluster: &mut Cluster, index: usize, text: &str, page_size: u32) -> Vec<Vec<Value>> {
     let mut rows = Vec::new();
@@ -94,8 +101,7 @@ fn an_index_is_built_over_what_is_there_through_a_crash() {
     for p in 0..3000 {
         cluster.run(0, &format!("INSERT INTO ks.t (p, c, v, w) VALUES ({p}, 0, {}, 1)", p % 4));
         if p % 100 == 0 {
-            let node = cluster.members[0].node.as_ref().unwrap();
-            node.shared.storage().flush_all().into_iter().for_each(|job| drop(job.run_to_end().unwrap()));
+            flush(&cluster, 0);
         }
     }
     let made = cluster.begin(
@@ -164,52 +170,97 @@ fn a_quorum_gives_neither_stale_rows_nor_misses_any() {
     }
 }
 
+/// The columns' numbers.
+struct Columns {
+    v: ColumnId,
+    w: ColumnId,
+    s: ColumnId,
+    z: ColumnId,
+}
+
+fn random_update(random: &mut Random, columns: &Columns, stamp: Timestamp, now: Seconds) -> Partition {
+    let mut update = Partition::default();
+    let deletion = Deletion { timestamp: stamp, deleted_at: now };
+    let key = ordered::clustering_key(&[(CqlType::Int, false)], &[int(random.below(5))]).unwrap();
+    let cell = |value: Bytes| ColumnData::Simple(Cell::live(stamp, value));
+    match random.below(10) {
+        0 => update.deletion = Some(deletion),
+        1 => {
+            update.rows.insert(key, Row { deletion: Some(deletion), ..Row::default() });
+        }
+        2 | 3 => update.static_row.set(columns.s, cell(int(random.below(3)))),
+        _ => {
+            let liveness = Some(Liveness { timestamp: stamp, expiry: None });
+            let mut row = Row { liveness, ..Row::default() };
+            row.set(columns.v, cell(int(random.below(3))));
+            if random.chance(1, 2) {
+                row.set(columns.w, cell(int(random.below(6))));
+            }
+            if random.chance(1, 2) {
+                let path = ordered::cell_path(&CqlType::Int, &int(random.below(3))).unwrap();
+                let content = match random.chance(1, 3) {
+                    true => CellContent::Tombstone { deleted_at: now },
+                    false => CellContent::Live(Bytes::new()),
+                };
+                let cells = BTreeMap::from([(path, Cell { timestamp: stamp, content })]);
+                row.set(columns.z, ColumnData::Complex { deletion: None, cells });
+            }
+            update.rows.insert(key, row);
+        }
+    }
+    update.canonicalize();
+    update
+}
+
+/// A restriction with the rows that it must find.
+fn question(random: &mut Random, truth: &Truth, columns: &Columns, p: i32, now: Seconds) -> (String, Vec<(i32, i32)>) {
+    let wanted = random.below(4);
+    let simple = |row: &Row, column: ColumnId, test: &dyn Fn(i32) -> bool| {
+        let cell = row.cell(column).and_then(|cell| cell.value_at(now));
+        cell.is_some_and(|value| test(i32::from_be_bytes(value.as_ref().try_into().unwrap())))
+    };
+    let same = |value: i32| value == wanted as i32;
+    let greater = |value: i32| value > wanted as i32;
+    match random.below(5) {
+        0 => (format!("v = {wanted}"), truth.rows(|_, row| simple(row, columns.v, &same), now)),
+        1 => (format!("s = {wanted}"), truth.rows(|of, _| simple(&of.static_row, columns.s, &same), now)),
+        2 => {
+            let path = ordered::cell_path(&CqlType::Int, &int(wanted)).unwrap();
+            let has = |row: &Row| match row.column(columns.z) {
+                Some(ColumnData::Complex { cells, .. }) => {
+                    cells.get(&path).is_some_and(|cell| cell.value_at(now).is_some())
+                }
+                _ => false,
+            };
+            (format!("z CONTAINS {wanted}"), truth.rows(|_, row| has(row), now))
+        }
+        3 => (format!("w > {wanted}"), truth.rows(|_, row| simple(row, columns.w, &greater), now)),
+        _ => {
+            let rows = truth.rows(|_, row| simple(row, columns.v, &same), now);
+            (format!("v = {wanted} AND p = {p}"), rows.into_iter().filter(|(of, _)| *of == p).collect())
+        }
+    }
+}
+
 fn quorum_history(seed: u64) {
     let mut random = Random::new(seed);
     let mut cluster = Cluster::of(3);
     create(&mut cluster, 3);
-    cluster.run(0, "CREATE INDEX ON ks.t (v)");
-    cluster.run(0, "CREATE INDEX ON ks.t (s)");
-    cluster.run(0, "CREATE INDEX ON ks.t (z)");
-    cluster.run(0, "CREATE INDEX ON ks.t (w) USING 'sai'");
-    let table = cluster.members[0].node.as_ref().unwrap().shared.snapshot().metadata.schema.table("ks", "t").cloned();
-    let table = table.unwrap();
+    for index in ["ks.t (v)", "ks.t (s)", "ks.t (z)", "ks.t (w) USING 'sai'"] {
+        cluster.run(0, &format!("CREATE INDEX ON {index}"));
+    }
+    let snapshot = cluster.members[0].node.as_ref().unwrap().shared.snapshot();
+    let table = snapshot.metadata.schema.table("ks", "t").unwrap();
     let id = |name: &str| table.column(name).unwrap().id;
+    let columns = Columns { v: id("v"), w: id("w"), s: id("s"), z: id("z") };
     let mut truth = Truth::default();
     let mut timestamp = cluster.now.wall.0 - 1_000_000_000;
     for step in 0..150 {
         let p = random.below(6);
         timestamp += 1;
         let now = Seconds::from_micros(cluster.now.wall.0);
-        let mut update = Partition::default();
         let stamp = Timestamp(timestamp - random.below(20) as i64);
-        let deletion = Deletion { timestamp: stamp, deleted_at: now };
-        let key = ordered::clustering_key(&[(CqlType::Int, false)], &[int(random.below(5))]).unwrap();
-        let cell = |value: Bytes| ColumnData::Simple(Cell::live(stamp, value));
-        match random.below(10) {
-            0 => update.deletion = Some(deletion),
-            1 => drop(update.rows.insert(key, Row { deletion: Some(deletion), ..Row::default() })),
-            2 | 3 => update.static_row.set(id("s"), cell(int(random.below(3)))),
-            _ => {
-                let mut row = Row::default();
-                row.liveness = Some(Liveness { timestamp: stamp, expiry: None });
-                row.set(id("v"), cell(int(random.below(3))));
-                if random.chance(1, 2) {
-                    row.set(id("w"), cell(int(random.below(6))));
-                }
-                if random.chance(1, 2) {
-                    let path = ordered::cell_path(&CqlType::Int, &int(random.below(3))).unwrap();
-                    let content = match random.chance(1, 3) {
-                        true => CellContent::Tombstone { deleted_at: now },
-                        false => CellContent::Live(Bytes::new()),
-                    };
-                    let cells = BTreeMap::from([(path, Cell { timestamp: stamp, content })]);
-                    row.set(id("z"), ColumnData::Complex { deletion: None, cells });
-                }
-                update.rows.insert(key, row);
-            }
-        }
-        update.canonicalize();
+        let update = random_update(&mut random, &columns, stamp, now);
         truth.0.entry(p as i32).or_default().merge(&update);
         let key = PartitionKey(int(p));
         let key = DecoratedKey { token: quorate_ring::partitioner::token(&key.0), key };
@@ -219,40 +270,13 @@ fn quorum_history(seed: u64) {
             let mutation = Mutation { table: table.id, key: key.clone(), update: update.clone() };
             node.shared.storage().write(mutation).unwrap();
             if random.chance(1, 40) {
-                node.shared.storage().flush_all().into_iter().for_each(|job| drop(job.run_to_end().unwrap()));
+                flush(&cluster, member);
             }
         }
         if step % 3 > 0 {
             continue;
         }
-        let wanted = random.below(4);
-        let simple = |row: &Row, column: &str, test: &dyn Fn(i32) -> bool| {
-            let cell = row.cell(id(column)).and_then(|cell| cell.value_at(now));
-            cell.is_some_and(|value| test(i32::from_be_bytes(value.as_ref().try_into().unwrap())))
-        };
-        let same = |value: i32| value == wanted as i32;
-        let (restriction, expected) = match random.below(5) {
-            0 => (format!("v = {wanted}"), truth.rows(|_, row| simple(row, "v", &same), now)),
-            1 => (format!("s = {wanted}"), truth.rows(|partition, _| simple(&partition.static_row, "s", &same), now)),
-            2 => {
-                let path = ordered::cell_path(&CqlType::Int, &int(wanted)).unwrap();
-                let has = |row: &Row| match row.column(id("z")) {
-                    Some(ColumnData::Complex { cells, .. }) => {
-                        cells.get(&path).is_some_and(|cell| cell.value_at(now).is_some())
-                    }
-                    _ => false,
-                };
-                (format!("z CONTAINS {wanted}"), truth.rows(|_, row| has(row), now))
-            }
-            3 => {
-                let test = |value: i32| value > wanted as i32;
-                (format!("w > {wanted}"), truth.rows(|_, row| simple(row, "w", &test), now))
-            }
-            _ => {
-                let rows = truth.rows(|_, row| simple(row, "v", &same), now);
-                (format!("v = {wanted} AND p = {p}"), rows.into_iter().filter(|(of, _)| *of == p as i32).collect())
-            }
-        };
+        let (restriction, expected) = question(&mut random, &truth, &columns, p as i32, now);
         let text = format!("SELECT p, c FROM ks.t WHERE {restriction}");
         let coordinator = random.below(3) as usize;
         let found = match random.below(3) {
