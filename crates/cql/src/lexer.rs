@@ -65,6 +65,7 @@ pub enum TokenKind {
     #[regex(r"P([0-9]+[YMD])+(T([0-9]+[HMS])+)?", priority = 7)]
     #[regex(r"PT([0-9]+[HMS])+", priority = 7)]
     #[regex(r"P[0-9]+W", priority = 7)]
+    #[regex(r"P[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]", priority = 9)]
     Duration,
     #[regex(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", priority = 20)]
     Uuid,

@@ -38,10 +38,14 @@ pub fn parse(text: &str) -> Result<Statement, RequestError> {
         return Ok(statement);
     }
     if !parser.at(TokenKind::End) {
-        return Err(if parser.previous_kind() == Some(TokenKind::Semicolon) {
-            parser.mismatched(TokenKind::End.symbol())
-        } else {
-            parser.no_alternative()
+        // Behind a value the statement might have gone on in many ways, as an expression.
+        let is_operator = matches!(
+            parser.current().kind,
+            TokenKind::Plus | TokenKind::Minus | TokenKind::Star | TokenKind::Slash | TokenKind::Percent
+        );
+        return Err(match is_operator || parser.value_ended == Some(parser.position) {
+            true => parser.no_alternative(),
+            false => parser.mismatched(TokenKind::End.symbol()),
         });
     }
     Ok(statement)
@@ -55,6 +59,8 @@ pub(crate) struct Parser<'a> {
     position: usize,
     markers: usize,
     depth: u32,
+    /// Where the last value of a `WHERE` or `GROUP BY` ended.
+    value_ended: Option<usize>,
 }
 
 impl<'a> Parser<'a> {
@@ -66,7 +72,7 @@ impl<'a> Parser<'a> {
             return Err(lexical_error(text, token));
         }
         let significant = (0..tokens.len()).filter(|index| !tokens[*index].kind.is_trivia()).collect();
-        Ok(Self { text, tokens, significant, position: 0, markers: 0, depth: 0 })
+        Ok(Self { text, tokens, significant, position: 0, markers: 0, depth: 0, value_ended: None })
     }
 
     /// The token so many significant ones ahead; the end token beyond the end.
@@ -86,11 +92,6 @@ impl<'a> Parser<'a> {
 
     fn place(&self) -> Place {
         self.current().place
-    }
-
-    fn previous_kind(&self) -> Option<TokenKind> {
-        let previous = self.position.checked_sub(1)?;
-        Some(self.tokens[self.significant[previous]].kind)
     }
 
     fn advance(&mut self) -> Token {

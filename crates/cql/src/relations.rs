@@ -76,6 +76,21 @@ fn single(
         let RelationValue::Term(term) = &relation.value else { return Err(unsupported(operator, place)) };
         return Err(invalid(format!("Unsupported \"!=\" relation: {name} != {term}"), place));
     }
+    if matches!(operator, Operator::Like | Operator::IsNotNull) {
+        let RelationValue::Term(term) = &relation.value else { return Err(unsupported(operator, place)) };
+        if operator == Operator::Like {
+            typed(term, &Receiver { name, cql_type }, parameters)?;
+        }
+        return Err(invalid(
+            match operator {
+                Operator::Like => format!(
+                    "LIKE restriction is only supported on properly indexed columns. {name} LIKE {term} is not valid."
+                ),
+                _ => format!("Unsupported restriction: {name} IS NOT NULL"),
+            },
+            place,
+        ));
+    }
     if matches!(operator, Operator::Contains | Operator::ContainsKey) {
         let element = match (cql_type, operator) {
             (CqlType::List(element, _) | CqlType::Set(element, _), Operator::Contains) => element,

@@ -24,6 +24,8 @@ pub(crate) struct Restrictions {
     pub(crate) filters: Vec<Filter>,
     /// The index that offers the rows.
     pub(crate) index: Option<IndexUse>,
+    /// Whether that is to be refused, for lack of `ALLOW FILTERING`.
+    pub(crate) refused: bool,
 }
 
 /// Which partitions.
@@ -87,7 +89,12 @@ pub(crate) enum FilterTest {
 /// What kind of statement has the `WHERE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WhereOf {
-    Select { allow_filtering: bool },
+    Select {
+        /// Whether it says `ALLOW FILTERING`, or need not.
+        allow_filtering: bool,
+        /// Whether it shows nothing but static columns, perhaps with the partition key.
+        only_static: bool,
+    },
     Update,
     Delete,
 }
@@ -158,15 +165,14 @@ impl<'a> Analysis<'a> {
     fn finish(mut self) -> Result<Restrictions, RequestError> {
         self.check_others()?;
         let partitions = self.partitions()?;
+        self.check_only_static()?;
         self.scans = matches!(partitions, Partitions::Range { .. });
         self.has_index = self.is_select() && self.restrictions.iter().any(|known| fits_index(self.table, known));
         let clustering = self.clustering()?;
         self.take_filters()?;
         let index = self.index(&partitions, &clustering)?;
-        if self.needs_filtering && self.of == (WhereOf::Select { allow_filtering: false }) {
-            return Err(RequestError::invalid(NEEDS_FILTERING));
-        }
-        Ok(Restrictions { partitions, clustering, filters: self.filters, index })
+        let refused = self.needs_filtering && self.is_select() && !self.allows_filtering();
+        Ok(Restrictions { partitions, clustering, filters: self.filters, index, refused })
     }
 
     /// The index that offers the rows, if one fits; then filtering is needed only for what it does not say.
@@ -185,6 +191,22 @@ impl<'a> Analysis<'a> {
             }
         }
         Ok(chosen.index)
+    }
+
+    fn allows_filtering(&self) -> bool {
+        matches!(self.of, WhereOf::Select { allow_filtering: true, .. })
+    }
+
+    fn check_only_static(&self) -> Result<(), RequestError> {
+        let of_rows = |restriction: &&Restriction<'_>| {
+            restriction.columns.iter().any(|column| matches!(column.kind, ColumnKind::Clustering(..)))
+        };
+        match (self.of, self.restrictions.iter().find(of_rows)) {
+            (WhereOf::Select { only_static: true, .. }, Some(found)) => {
+                Err(invalid("Cannot restrict clustering columns when selecting only static columns", found.place))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn is_select(&self) -> bool {
@@ -295,14 +317,14 @@ impl<'a> Analysis<'a> {
 
     /// Clustering columns restricted beyond the prefix: to be filtered, if that is allowed.
     fn check_rest(&mut self, columns: &[&Column], next: usize, last: Option<&Step>) -> Result<(), RequestError> {
-        let rest = self.restrictions.iter().find(|known| {
-            known.columns.first().is_some_and(|column| matches!(column.kind, ColumnKind::Clustering(..)))
-                && !matches!(known.kind, Kind::Tests(_))
-        });
-        let Some(rest) = rest else { return Ok(()) };
-        let allowed = self.of == (WhereOf::Select { allow_filtering: true });
-        // Without a partition key it is a scan anyhow, and that is what the refusal then says.
-        if allowed || (self.is_select() && (self.needs_filtering || self.scans || self.has_index)) {
+        let position = |known: &&Restriction<'_>| {
+            let first = known.columns.first().filter(|_| !matches!(known.kind, Kind::Tests(_)));
+            columns.iter().position(|column| first == Some(column))
+        };
+        let in_order = self.restrictions.iter().filter_map(|known| Some((position(&known)?, known)));
+        let Some((_, rest)) = in_order.min_by_key(|(position, _)| *position) else { return Ok(()) };
+        // With a part of the partition key it is a scan anyhow, and that is what the refusal then says.
+        if self.allows_filtering() || (self.is_select() && (self.needs_filtering || self.has_index)) {
             self.needs_filtering = true;
             return Ok(());
         }

@@ -13,7 +13,7 @@ use crate::filter::BoundFilter;
 use crate::keys;
 use crate::operation::ReadOperation;
 use crate::plan::{BindSettings, Plan, PlanKind, find_table, finish, key_markers};
-use crate::restrictions::{Choice, Partitions, Restrictions, StepKind, WhereOf, analyse, column};
+use crate::restrictions::{Choice, NEEDS_FILTERING, Partitions, Restrictions, StepKind, WhereOf, analyse, column};
 use crate::selection::{Output, Selection, Source, select_columns};
 
 /// A planned `SELECT`.
@@ -50,17 +50,21 @@ pub(crate) fn plan_select(select: &Select, schema: &Schema, keyspace: Option<&st
     let (selection, metadata) =
         select_columns(&select.columns, &select.group_by, select.json, &table, &mut parameters)?;
     let allow_filtering = select.allow_filtering || crate::system_tables::allows_filtering(&table.keyspace);
-    let of = WhereOf::Select { allow_filtering };
-    if select.distinct {
-        check_distinct_where(select, &table)?;
-    }
+    let of = WhereOf::Select { allow_filtering, only_static: selection.shows_only_static() };
     let restrictions = analyse(&select.relations, &table, of, &mut parameters)?;
     check_group_by(&selection.group_by, &table, &restrictions)?;
     check_limits(select, &selection)?;
     if select.distinct {
+        if select.per_partition_limit.is_some() {
+            return Err(RequestError::invalid("PER PARTITION LIMIT is not allowed with SELECT DISTINCT queries"));
+        }
+        check_distinct_where(select, &table)?;
         check_distinct(select, &selection, &table)?;
     }
     let reversed = check_order(&select.order_by, &table, &restrictions)?;
+    if restrictions.refused {
+        return Err(RequestError::invalid(NEEDS_FILTERING));
+    }
     let mut limit_of = |term: Option<&Term>, name: &str| -> Result<Option<Expr>, RequestError> {
         let Some(term) = term else { return Ok(None) };
         let value = typed(term, &Receiver { name, cql_type: &CqlType::Int }, &mut parameters)?;

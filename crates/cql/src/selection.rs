@@ -101,6 +101,21 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// Whether static columns are shown, and nothing else but the partition key.
+    pub(crate) fn shows_only_static(&self) -> bool {
+        let (mut has_static, mut has_other) = (false, false);
+        let mut note = |output: &Output| {
+            output.mentions(&mut |inner| {
+                has_static |= matches!(inner.source(), Some(Source::Static(_)));
+                has_other |= matches!(inner.source(), Some(Source::Regular(_) | Source::Clustering(_)));
+                false
+            });
+        };
+        self.outputs.iter().for_each(&mut note);
+        self.aggregates.iter().filter_map(|aggregate| aggregate.argument.as_deref()).for_each(&mut note);
+        has_static && !has_other
+    }
+
     /// Whether rows of the answer are made from several that are read.
     pub(crate) fn is_aggregate(&self) -> bool {
         !self.aggregates.is_empty() || !self.group_by.is_empty()

@@ -20,6 +20,10 @@ pub const PEER_REQUESTS_MAX: usize = 65_536;
 pub const PAGE_BYTES_MAX: u32 = 1024 * 1024;
 /// Rows that a read with tests (`ALLOW FILTERING`) takes at once at least.
 pub const FILTER_ROWS_MIN: u32 = 512;
+/// Partitions of an unlogged batch above which the client is warned.
+pub const UNLOGGED_BATCH_PARTITIONS_WARN: usize = 10;
+/// Bytes of a batch over several partitions above which the client is warned.
+pub const BATCH_BYTES_WARN: usize = 5 * 1024;
 /// Bytes of an unpaged answer, above which the client is told to page.
 pub const UNPAGED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Statements of one batch.

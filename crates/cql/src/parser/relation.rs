@@ -13,9 +13,12 @@ impl Parser<'_> {
 
     /// Relations joined by `AND`.
     pub(super) fn relations(&mut self) -> Parsed<Vec<Relation>> {
-        let mut relations = Vec::new();
+        let mut relations: Vec<Relation> = Vec::new();
         loop {
             self.relation(&mut relations)?;
+            let is_value =
+                relations.last().is_some_and(|last| !matches!(last.operator, Operator::In | Operator::IsNotNull));
+            self.value_ended = is_value.then_some(self.position);
             if !self.accept_word("AND") {
                 return Ok(relations);
             }

@@ -23,7 +23,9 @@ impl Parser<'_> {
         let relations = if self.accept_word("WHERE") { self.relations()? } else { Vec::new() };
         let group_by = if self.accept_word("GROUP") {
             self.expect_word("BY")?;
-            self.comma_list(Self::selector)?
+            let selectors = self.comma_list(Self::selector)?;
+            self.value_ended = Some(self.position);
+            selectors
         } else {
             Vec::new()
         };

@@ -55,11 +55,17 @@ pub(super) fn parse_at(cql_type: &CqlType, text: &str, depth_left: usize) -> Res
         },
         CqlType::Date => match parse_time::date(trimmed) {
             Some(days) => Value::Date(days),
+            None if trimmed.parse::<i128>().is_ok() => {
+                return Err(fail(format!("Unable to make unsigned int (for date) from: '{text}'")));
+            }
             None => return Err(fail(format!("Unable to coerce '{text}' to a formatted date (long)"))),
         },
         CqlType::Time => match parse_time::time(trimmed) {
             Some(nanos) => Value::Time(nanos),
-            None => return Err(fail(format!("Unable to coerce '{text}' to a formatted time (long)"))),
+            None if trimmed.parse::<i128>().is_ok() => {
+                return Err(fail(format!("Unable to make long (for time) from: '{text}'")));
+            }
+            None => return Err(fail(format!("(TimeType) Unable to coerce '{text}' to a formatted time (long)"))),
         },
         CqlType::Duration => match parse_time::duration(trimmed) {
             Some((months, days, nanos)) => Value::Duration(months, days, nanos),
@@ -75,7 +81,8 @@ pub(super) fn parse_at(cql_type: &CqlType, text: &str, depth_left: usize) -> Res
 }
 
 fn blob(cql_type: &CqlType, text: &str) -> Result<Bytes, ValueError> {
-    let fail = || ValueError::unparsable(cql_type, format!("cannot parse '{text}' as hex bytes"));
+    let fail =
+        || ValueError::unparsable(cql_type, format!("cannot parse '{}' as hex bytes", text.trim_start_matches("0x")));
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).ok_or_else(fail)?;
     if digits.len() % 2 != 0 {
         return Err(fail());
@@ -97,7 +104,9 @@ fn float<T: std::str::FromStr>(cql_type: &CqlType, text: &str) -> Result<T, Valu
     let bare = text.trim_start_matches(['-', '+']);
     let named = bare.eq_ignore_ascii_case("nan") || bare.eq_ignore_ascii_case("infinity");
     let numeric = bare.starts_with(|first: char| first.is_ascii_digit() || first == '.');
-    let parsed = if named || numeric { text.parse().ok() } else { None };
+    // There is one NaN: a sign before it says nothing.
+    let text_read = if bare.eq_ignore_ascii_case("nan") { bare } else { text };
+    let parsed = if named || numeric { text_read.parse().ok() } else { None };
     parsed.ok_or_else(|| ValueError::unparsable(cql_type, format!("Unable to make {cql_type} from '{text}'")))
 }
 

@@ -82,6 +82,9 @@ const ISO_TIME_UNITS: [Unit; 3] =
     [("h", 0, 0, 3_600_000_000_000), ("m", 0, 0, 60_000_000_000), ("s", 0, 0, 1_000_000_000)];
 
 fn iso_duration(text: &str) -> Option<(i64, i64, i64)> {
+    if let Some(found) = iso_alternative(text) {
+        return Some(found);
+    }
     let (date, time) = match text.split_once('t') {
         Some((date, time)) => (date, Some(time)),
         None => (text, None),
@@ -93,6 +96,19 @@ fn iso_duration(text: &str) -> Option<(i64, i64, i64)> {
         None => 0,
     };
     Some((months, days, nanos))
+}
+
+/// ISO 8601's other form: `0001-02-03t04:05:06`, years to seconds.
+fn iso_alternative(text: &str) -> Option<(i64, i64, i64)> {
+    let (date, time) = text.split_once('t')?;
+    let numbers = |text: &str, between: char| -> Option<[i64; 3]> {
+        let parts: Vec<i64> = text.split(between).map(|part| part.parse().ok()).collect::<Option<_>>()?;
+        parts.try_into().ok()
+    };
+    let ([years, months, days], [hours, minutes, seconds]) = (numbers(date, '-')?, numbers(time, ':')?);
+    let months = years.checked_mul(12)?.checked_add(months)?;
+    let seconds = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?.checked_add(seconds)?;
+    Some((months, days, seconds.checked_mul(1_000_000_000)?))
 }
 
 fn unit_duration(text: &str, units: &[Unit]) -> Option<(i64, i64, i64)> {

@@ -1,6 +1,7 @@
 //! Coordinating writes.
 
 use quorate_coordinator::ReplicaPlan;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use quorate_coordinator::batch::{BatchInput, BatchMachine, BatchOutput};
@@ -45,12 +46,39 @@ impl Worker {
             let plan = self.plan_mutation(&encoded.mutation)?;
             writes.push((encoded, plan));
         }
+        if write_type == WriteType::UnloggedBatch {
+            self.warn_of_batch(op, &writes);
+        }
         self.shared.metrics.coordinated_writes_total.add(writes.len() as u64);
         let mut outputs = Vec::new();
         let machine = BatchMachine::start(writes, consistency, write_type, op.deadline, step.now.mono, &mut outputs);
         op.kind = Kind::Write(WriteOp { machine });
         self.write_outputs(step, id, op, outputs);
         Ok(())
+    }
+
+    /// Tells clients of batches that spread too far or carry too much, in Cassandra's words.
+    fn warn_of_batch(&self, op: &mut Op, writes: &[(EncodedMutation, ReplicaPlan)]) {
+        let name = |(mutation, _): &(EncodedMutation, ReplicaPlan)| {
+            let placement = self.snapshot.table(mutation.mutation.table)?;
+            Some(format!("{}.{}", placement.table.keyspace, placement.table.name))
+        };
+        let tables: BTreeSet<String> = writes.iter().filter_map(name).collect();
+        let shown = tables.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        if writes.len() > limits::UNLOGGED_BATCH_PARTITIONS_WARN {
+            op.warnings.push(format!(
+                "Unlogged batch covering {} partitions detected against table{} [{shown}]. You should use a logged batch for atomicity, or asynchronous writes for performance.",
+                writes.len(),
+                if tables.len() == 1 { "" } else { "s" }
+            ));
+        }
+        let size = writes.iter().fold(0usize, |sum, (mutation, _)| sum.saturating_add(mutation.bytes.len()));
+        let limit = limits::BATCH_BYTES_WARN;
+        if let Some(over) = size.checked_sub(limit).filter(|over| *over > 0) {
+            op.warnings.push(format!(
+                "Batch for [{shown}] is of size {size}, exceeding specified threshold of {limit} by {over}."
+            ));
+        }
     }
 
     /// Refuses what no replica could log, or hold in one frame, before anybody is asked: it would be hinted for ever.
