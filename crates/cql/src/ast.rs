@@ -274,6 +274,17 @@ pub struct SelectedColumn {
     pub alias: Option<Name>,
 }
 
+/// What is made of selected values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CollectionKind {
+    /// `[a, b]`
+    List,
+    /// `{a, b}`
+    Set,
+    /// `(a, b)`
+    Tuple,
+}
+
 /// What an answer's column shows.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -289,6 +300,8 @@ pub enum Selector {
     Element(Box<Selector>, Term),
     /// `m[a..b]`, both included.
     Slice(Box<Selector>, Option<Term>, Option<Term>),
+    /// `[a, b]`, `{a, b}`, `(a, b)` with something selected in it.
+    Collection(CollectionKind, Vec<Selector>),
     /// Arithmetic: operator and operands (one for a sign).
     Operation(char, Vec<Selector>),
     Term(Term),

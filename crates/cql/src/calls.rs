@@ -78,7 +78,7 @@ impl<'a> Argument<'a> {
         Self { exact: Some(cql_type.clone()), term: None, shown }
     }
 
-    fn fits(&self, cql_type: &CqlType, parameters: &Parameters) -> bool {
+    pub(crate) fn fits(&self, cql_type: &CqlType, parameters: &Parameters) -> bool {
         match (&self.exact, self.term) {
             (Some(exact), _) => assignable(exact, cql_type),
             (None, Some(term)) => fits(term, cql_type, parameters),
@@ -87,7 +87,7 @@ impl<'a> Argument<'a> {
     }
 
     /// The type that a literal has where nothing says another.
-    fn preferred(&self) -> Option<CqlType> {
+    pub(crate) fn preferred(&self) -> Option<CqlType> {
         self.exact.clone().or_else(|| self.term.and_then(preferred))
     }
 }
@@ -162,10 +162,27 @@ pub(crate) fn resolve(
         let (from, to) = if native == Native::AsBlob { (cql_type, CqlType::Blob) } else { (CqlType::Blob, cql_type) };
         return Some(match arguments {
             [argument] if argument.fits(&from, parameters) => Ok(call(native, vec![from], to)),
+            // Bytes are bytes, whatever they stand for.
+            [Argument { exact: Some(own), .. }] if native == Native::FromBlob && !own.is_collection() => {
+                Ok(call(native, vec![own.clone()], to))
+            }
+            [Argument { exact: Some(_), shown, .. }] => {
+                Err(format!("Type error: {shown} cannot be passed as argument 0 of function {full} of type {from}"))
+            }
             _ => Err(no_match(name)),
         });
     }
     if let Some(likeness) = Likeness::find(&short) {
+        let wrong = arguments.iter().find_map(|argument| {
+            let own = argument.exact.as_ref().filter(|own| !vectors::is_float_vector(own))?;
+            Some(format!(
+                "Function {full} requires a float vector argument, but found argument {} of type {own}",
+                argument.shown
+            ))
+        });
+        if let Some(message) = wrong.filter(|_| arguments.len() == 2) {
+            return Some(Err(message));
+        }
         let found = arguments.iter().find_map(|argument| argument.exact.clone().filter(vectors::is_float_vector));
         let types = found.filter(|own| arguments.len() == 2 && arguments.iter().all(|a| a.fits(own, parameters)));
         return Some(

@@ -299,10 +299,14 @@ fn shown_tuple(relation: &Relation, names: &[Name]) -> String {
 
 /// Puts a second relation on the same columns to the first.
 pub(crate) fn combine(known: &mut Restriction<'_>, found: Restriction<'_>) -> Result<(), RequestError> {
-    let name = known.columns.first().map_or("", |column| column.name.as_str()).to_owned();
+    let shared = known.columns.iter().find(|column| found.columns.contains(column));
+    let name = shared.map_or("", |column| column.name.as_str()).to_owned();
     let place = found.place;
-    if known.columns.first() != found.columns.first() || known.is_tuple != found.is_tuple {
-        let message = "Mixing single column relations and multi column relations on clustering columns is not allowed";
+    if known.columns.first() != found.columns.first()
+        && matches!((&known.kind, &found.kind), (Kind::Slice { .. }, Kind::Slice { .. }))
+    {
+        let message =
+            format!("Column \"{name}\" cannot be restricted by two inequalities not starting with the same column");
         return Err(invalid(message, place));
     }
     let same_columns = known.columns == found.columns;
@@ -322,7 +326,7 @@ pub(crate) fn combine(known: &mut Restriction<'_>, found: Restriction<'_>) -> Re
             return Err(invalid(message, place));
         }
         (Kind::Slice { lower, upper }, Kind::Slice { lower: more_lower, upper: more_upper }) => {
-            if !same_columns {
+            if !same_columns || known.is_tuple != found.is_tuple {
                 return Err(invalid("Slices over tuples of different length are not supported yet", place));
             }
             for (bound, more, side) in [(lower, more_lower, "start"), (upper, more_upper, "end")] {

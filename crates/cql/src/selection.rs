@@ -21,6 +21,8 @@ pub(crate) enum Output {
     /// Of a column with its type: write time or time to live.
     Attribute(Attribute, Source, CqlType, Part),
     Token,
+    /// A list, set or tuple of these.
+    Collection(CqlType, Vec<Output>),
     /// A function or operator.
     Call(Box<Call>, Vec<Output>),
     /// The constant with this number.
@@ -72,7 +74,9 @@ impl Output {
             return true;
         }
         match self {
-            Self::Call(_, arguments) => arguments.iter().any(|argument| argument.mentions(test)),
+            Self::Call(_, arguments) | Self::Collection(_, arguments) => {
+                arguments.iter().any(|argument| argument.mentions(test))
+            }
             Self::Field(inner, ..) | Self::Element(inner, ..) | Self::Slice(inner, ..) => inner.mentions(test),
             _ => false,
         }

@@ -36,6 +36,13 @@ impl View<'_> {
                 }
                 return call.eval(&values, None);
             }
+            Output::Collection(cql_type, parts) => {
+                let mut values = Vec::with_capacity(parts.len());
+                for part in parts {
+                    values.push(self.value(part)?);
+                }
+                return collected(cql_type, values).map(Some);
+            }
             Output::Constant(index) => self.constant(*index),
             Output::Field(inner, cql_type, position) => {
                 let Some(whole) = self.value(inner)? else { return Ok(None) };
@@ -170,6 +177,21 @@ fn cell_value(row: &Row, id: ColumnId, cql_type: &CqlType, now: Seconds) -> Opti
         _ => return None,
     };
     if items.is_empty() { None } else { Some(codec::collection(&items, per_entry)) }
+}
+
+/// A list, set or tuple of what was selected; a list keeps its nulls, as in Cassandra.
+fn collected(cql_type: &CqlType, mut values: Vec<Option<Bytes>>) -> Result<Bytes, RequestError> {
+    match cql_type {
+        CqlType::List(..) => {
+            let mut out = Vec::new();
+            out.extend_from_slice(&i32::try_from(values.len()).unwrap_or(i32::MAX).to_be_bytes());
+            values.iter().for_each(|value| codec::write_part(value.as_ref(), &mut out));
+            return Ok(out.into());
+        }
+        CqlType::Set(..) => values.retain(Option::is_some),
+        _ => {}
+    }
+    codec::assemble(cql_type, values).map_err(RequestError::invalid)
 }
 
 /// A set's element if it is in the set, or a map's value of a key.

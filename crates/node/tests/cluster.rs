@@ -5,7 +5,7 @@
 mod support;
 
 use quorate_model::Consistency;
-use quorate_model::request::{Answer, RequestError};
+use quorate_model::request::{Answer, BatchKind, BatchStatement, ClientRequest, RequestBody, RequestError, Values};
 use quorate_model::value::Value;
 use support::{Cluster, at};
 
@@ -105,16 +105,20 @@ fn pages_join_to_the_whole() {
             cluster.run(0, &format!("INSERT INTO ks.t (p, c, v) VALUES ({p}, {c}, 'x')"));
         }
     }
-    let whole = cluster.rows(1, "SELECT p, c FROM ks.t", Consistency::Quorum);
+    pages_join(&mut cluster, "SELECT p, c FROM ks.t");
+    // Rows that are tested are fed one by one: a page may be full with the last row of a partition.
+    pages_join(&mut cluster, "SELECT p, c FROM ks.t WHERE v = 'x' ALLOW FILTERING");
+}
+
+fn pages_join(cluster: &mut Cluster, query: &str) {
+    let whole = cluster.rows(1, query, Consistency::Quorum);
     assert_eq!(whole.len(), 63);
     for page_size in [1, 4, 9, 10, 62, 63, 64] {
         let mut joined = Vec::new();
         let mut options = at(Consistency::Quorum);
         options.page_size = Some(page_size);
         loop {
-            let Ok(Answer::Rows(rows)) = cluster.query(1, "SELECT p, c FROM ks.t", options.clone()) else {
-                panic!("no rows")
-            };
+            let Ok(Answer::Rows(rows)) = cluster.query(1, query, options.clone()) else { panic!("no rows") };
             assert!(rows.row_count <= page_size);
             joined.extend(support::decode(&rows));
             options.paging_state = rows.paging_state;
@@ -122,8 +126,34 @@ fn pages_join_to_the_whole() {
                 break;
             }
         }
-        assert_eq!(joined, whole, "pages of {page_size}");
+        assert_eq!(joined, whole, "{query}: pages of {page_size}");
     }
+}
+
+#[test]
+fn lists_are_read_before_they_are_edited() {
+    let mut cluster = Cluster::of(3);
+    create(&mut cluster, 3);
+    cluster.run(0, "CREATE TABLE ks.l (p int PRIMARY KEY, l list<int>)");
+    cluster.run(0, "INSERT INTO ks.l (p, l) VALUES (1, [1, 2, 3])");
+    for (node, text) in [(1, "UPDATE ks.l SET l[1] = 9 WHERE p = 1"), (2, "UPDATE ks.l SET l = l - [3] WHERE p = 1")] {
+        cluster.query(node, text, at(Consistency::Quorum)).unwrap();
+    }
+    let list = |cluster: &mut Cluster| cluster.rows(0, "SELECT l FROM ks.l", Consistency::Quorum);
+    let edited = list(&mut cluster);
+    cluster.run(0, "INSERT INTO ks.l (p, l) VALUES (1, [1, 9])");
+    assert_eq!(list(&mut cluster), edited);
+    let beyond = cluster.query(1, "DELETE l[2] FROM ks.l WHERE p = 1", at(Consistency::Quorum)).unwrap_err();
+    assert_eq!(beyond.to_string(), "List index 2 out of bound, list has size 2");
+    let any = cluster.query(1, "UPDATE ks.l SET l[0] = 3 WHERE p = 1", at(Consistency::Any)).unwrap_err();
+    assert!(any.to_string().contains("ANY is not supported on reads"), "{any}");
+    let statements = ["UPDATE ks.l SET l[0] = 5 WHERE p = 1", "UPDATE ks.l SET l = l + [7] WHERE p = 1"];
+    let statements = statements.map(|text| BatchStatement::Query(text.to_owned(), Values::default())).to_vec();
+    let body = RequestBody::Batch { kind: BatchKind::Unlogged, statements };
+    cluster.request(2, ClientRequest { body, keyspace: None, options: at(Consistency::Quorum) }).result.unwrap();
+    let edited = list(&mut cluster);
+    cluster.run(0, "INSERT INTO ks.l (p, l) VALUES (1, [5, 9, 7])");
+    assert_eq!(list(&mut cluster), edited);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::term::PRODUCT_OPERATORS;
 use super::{Parsed, Parser};
-use crate::ast::{Attribute, Select, SelectedColumn, Selector, Statement, Term};
+use crate::ast::{Attribute, CollectionKind, Select, SelectedColumn, Selector, Statement, Term};
 use crate::lexer::TokenKind;
 
 impl Parser<'_> {
@@ -139,13 +139,32 @@ impl Parser<'_> {
             Err(error) => {
                 (self.position, self.markers, self.depth) = (position, markers, depth);
                 self.advance();
-                let inner = self.selector();
-                match inner {
-                    Ok(inner) if self.accept(TokenKind::RightParen) => Ok(inner),
-                    _ => Err(error),
+                let mut inner = self.comma_list(|parser| parser.nested(Self::selector)).map_err(|_| error.clone())?;
+                if !self.accept(TokenKind::RightParen) {
+                    return Err(error);
                 }
+                Ok(match inner.pop() {
+                    Some(single) if inner.is_empty() => single,
+                    last => Selector::Collection(CollectionKind::Tuple, inner.into_iter().chain(last).collect()),
+                })
             }
         }
+    }
+
+    /// `[a, 1]` or `{a, 1}`; without anything selected in it, it is a term.
+    fn in_brackets(&mut self) -> Parsed<Selector> {
+        let (position, markers, depth) = (self.position, self.markers, self.depth);
+        let error = match self.simple_term() {
+            Ok(term) => return Ok(Selector::Term(term)),
+            Err(error) => error,
+        };
+        (self.position, self.markers, self.depth) = (position, markers, depth);
+        let (kind, close) = match self.advance().kind {
+            TokenKind::LeftBracket => (CollectionKind::List, TokenKind::RightBracket),
+            _ => (CollectionKind::Set, TokenKind::RightBrace),
+        };
+        let parts = self.comma_list(|parser| parser.nested(Self::selector)).map_err(|_| error.clone())?;
+        if self.accept(close) { Ok(Selector::Collection(kind, parts)) } else { Err(error) }
     }
 
     fn selector_inner(&mut self) -> Parsed<Selector> {
@@ -186,6 +205,9 @@ impl Parser<'_> {
         }
         if self.at(TokenKind::LeftParen) {
             return self.in_parentheses();
+        }
+        if matches!(self.current().kind, TokenKind::LeftBracket | TokenKind::LeftBrace) {
+            return self.in_brackets();
         }
         let is_literal = ["NULL", "TRUE", "FALSE", "NAN", "INFINITY"].iter().any(|word| self.at_word(word));
         if !self.is_name(0) || is_literal {

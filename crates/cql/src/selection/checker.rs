@@ -6,7 +6,7 @@ use quorate_model::schema::{ColumnKind, Table};
 
 use super::{Output, Part, Selected, Source, plain};
 use crate::aggregate::Aggregate;
-use crate::ast::{Attribute, Name, Selector, Term, TermKind, TypeName};
+use crate::ast::{Attribute, CollectionKind, Name, Selector, Term, TermKind, TypeName};
 use crate::calls::{self, Argument, Call};
 use crate::expr::{Expr, Parameters, Receiver, invalid, resolve_type, typed};
 use crate::restrictions::column;
@@ -57,6 +57,7 @@ impl Checker<'_> {
                 let output = Output::Slice(Box::new(inner.output), inner.cql_type, bounds.0, bounds.1);
                 Ok(Selected { output, name, cql_type })
             }
+            Selector::Collection(kind, parts) => self.collection(*kind, parts),
             Selector::Operation(operator, operands) => self.operation(*operator, operands),
             Selector::Term(term) => self.term(term),
         }
@@ -179,6 +180,18 @@ impl Checker<'_> {
             return self.aggregate_function(name, short, arguments);
         }
         if calls::is_from_json(&name.text) {
+            if let [argument] = arguments
+                && !matches!(argument, Selector::Term(_))
+            {
+                let argument = self.check(argument)?;
+                if argument.cql_type != CqlType::Text {
+                    let message = format!(
+                        "Function system.from_json requires an argument of type text, but found argument {} of type {}",
+                        argument.name, argument.cql_type
+                    );
+                    return Err(invalid(message, name.place));
+                }
+            }
             let message = format!("{short}() cannot be used in the selection clause of a SELECT statement");
             return Err(invalid(message, name.place));
         }
@@ -234,6 +247,50 @@ impl Checker<'_> {
             _ => shown.join(&format!(" {operator} ")),
         };
         self.call(call, given, name)
+    }
+
+    /// `[a, b]`, `{a, b}`, `(a, b)`, made of what is selected. A literal's type is that of the selected beside it.
+    fn collection(&mut self, kind: CollectionKind, parts: &[Selector]) -> Result<Selected, RequestError> {
+        let given = self.given(parts)?;
+        let known = self.arguments(&given);
+        let shown = known.iter().map(|argument| argument.shown.as_str()).collect::<Vec<_>>().join(", ");
+        let name = match kind {
+            CollectionKind::List => format!("[{shown}]"),
+            CollectionKind::Set => format!("{{{shown}}}"),
+            CollectionKind::Tuple => format!("({shown})"),
+        };
+        let unknown = || {
+            let message =
+                format!("Cannot infer type for term {name} in selection clause (try using a cast to force a type)");
+            RequestError::invalid(message)
+        };
+        let element = known.iter().find_map(|argument| argument.exact.clone());
+        let types: Vec<CqlType> = match kind {
+            CollectionKind::Tuple => {
+                known.iter().map(Argument::preferred).collect::<Option<_>>().ok_or_else(unknown)?
+            }
+            CollectionKind::List | CollectionKind::Set => {
+                let element = element.or_else(|| known.first().and_then(Argument::preferred)).ok_or_else(unknown)?;
+                if known.iter().any(|argument| !argument.fits(&element, self.parameters)) {
+                    return Err(unknown());
+                }
+                vec![element; known.len()]
+            }
+        };
+        let mut outputs = Vec::with_capacity(given.len());
+        for (given, wanted) in given.into_iter().zip(&types) {
+            outputs.push(match given {
+                Given::Selected(selected) => selected.output,
+                Given::Literal(term) => Output::Constant(self.constant(term, "[selection]", wanted)?),
+            });
+        }
+        let element = || Box::new(types.first().map_or(CqlType::Blob, CqlType::freeze));
+        let cql_type = match kind {
+            CollectionKind::List => CqlType::List(element(), true),
+            CollectionKind::Set => CqlType::Set(element(), true),
+            CollectionKind::Tuple => CqlType::Tuple(types.iter().map(CqlType::freeze).collect()),
+        };
+        Ok(Selected { output: Output::Collection(cql_type.clone(), outputs), name, cql_type })
     }
 
     fn cast(&mut self, inner: &Selector, type_name: &TypeName) -> Result<Selected, RequestError> {

@@ -468,7 +468,14 @@ fn feed(read: &mut ReadOp, response: ReadResponse) -> Result<(), RequestError> {
         following.as_ref().is_some_and(|next| next.place.key == *key && next.place.position.is_some())
     };
     let filtering = answering.operation.is_filtering();
+    let mut finished: Option<&DecoratedKey> = None;
     for (key, partition) in &response.partitions {
+        // A page that became full with a partition's last row ends there: what follows is for the next page.
+        if let Some(before) = finished.replace(key).filter(|_| filtering && builder.is_full()) {
+            let place = quorate_model::read::Resume { key: before.clone(), position: None };
+            read.resume = Some(Continuation { place, rows_given: 0 });
+            return Ok(());
+        }
         let complete = !stopped_inside(key);
         if !filtering {
             builder.push(key, partition, complete)?;
