@@ -178,6 +178,11 @@ class Tally:
             self.equal += 1
             return
         plain = [line for line in other if not line.startswith("warning: ")]
+        joined = [[line for line in answer if line != "-- next page"] for answer in (one, other)]
+        if joined[0] == joined[1]:
+            reason = "the same rows, in pages that end elsewhere"
+            self.listed[reason] = self.listed.get(reason, 0) + 1
+            return
         reason = "kept with the statement" if plain == [normal(line) for line in ours] else self.reason(text, one, other)
         if reason:
             self.listed[reason] = self.listed.get(reason, 0) + 1
@@ -253,6 +258,8 @@ def main():
         compare_generated(sessions, arguments.generated, arguments.seed, tally)
         return tally.finish()
     paths = [pathlib.Path(path) for path in rest[1:]]
+    for session in sessions:
+        ask(session, "DROP KEYSPACE IF EXISTS g")
     for path in paths or [*sorted((CASES / "answers").glob("*.txt")), CASES / "cassandra_answers.txt"]:
         compare = compare_errors if path.name == "cassandra_answers.txt" else compare_file
         compare(sessions, path, tally)
