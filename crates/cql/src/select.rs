@@ -208,10 +208,13 @@ fn check_distinct(select: &Select, selection: &Selection, table: &Table) -> Resu
     Ok(())
 }
 
+/// Columns' names, each with a position in the clustering key and whether it is read backwards.
+type Orderings<'a> = Vec<(&'a Name, (u16, bool))>;
+
 /// The clustering columns of an `ORDER BY`, each with its position and whether it goes against the table's order. Of a column
 /// that is named twice, the first place and the last direction count.
-fn orderings<'a>(order: &'a [(Name, bool)], table: &Table) -> Result<Vec<(&'a Name, (u16, bool))>, RequestError> {
-    let mut found: Vec<(&Name, (u16, bool))> = Vec::new();
+fn orderings<'a>(order: &'a [(Name, bool)], table: &Table) -> Result<Orderings<'a>, RequestError> {
+    let mut found: Orderings<'_> = Vec::new();
     for (name, descending) in order {
         let ColumnKind::Clustering(position, column_descends) = column(table, name)?.kind else {
             let message =
