@@ -2,8 +2,8 @@
 //!
 //! **What it is.** [`Storage`] keeps partitions of tables and gives them back, merged. It is synchronous and shared: every
 //! method takes `&self`. All I/O goes through one injected [`quorate_env::Disk`]. **What it refuses to do.** It spawns no
-//! thread, reads no clock, draws no randomness, sends nothing, and knows neither replicas nor schemas: it compares bytes.
-//! Work that takes long is handed out as a [`StorageJob`], which its owner runs in steps, on a pool or inline.
+//! thread, reads no clock, draws no randomness, sends nothing, and knows neither replicas nor schemas: it compares bytes,
+//! and is told what an index is on. Work that takes long is handed out as a [`StorageJob`], which its owner runs in steps, on a pool or inline.
 //!
 //! **A write's life.** [`Storage::append`] puts the encoded mutation into the commit log; [`Storage::sync_log`] makes it
 //! durable (one committer calls it for all that wait); [`Storage::apply`] makes it visible. Nothing that is not durable is
@@ -14,6 +14,8 @@
 //! - A commit log segment goes only when every mutation in it is in an SSTable of the manifest, or abandoned.
 //! - One mutation is visible wholly or not at all to any one read of its partition.
 //! - Flush and compaction never change what a read answers.
+//! - An [index](Storage::set_indexes) that is built has an entry for every value of every row that can be read; a read by it
+//!   gives exactly the rows that have the value.
 //! - No byte from disk is used before its checksum, which includes the file's number and the offset, has been verified.
 //!   A file that failed it never serves again: its token range is [lost](Storage::lost_ranges), and reads of it are
 //!   refused, until the node has rebuilt it. Damage of the log is [remembered](Storage::log_damage) until it is made
