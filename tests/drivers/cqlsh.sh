@@ -38,7 +38,11 @@ grep -qF "2013-01-01 06:00:00.000000+0000 |" <<<"$output" || { echo "cqlsh: weat
 every_type=$(python3 "$here/every_type.py" d_cqlsh)
 expect "types" "{'b': {3}}" "$every_type"
 grep -qF "1y2mo3d4h5m6s7ms8us9ns" <<<"$output" || { echo "cqlsh: types: no duration in: $output"; exit 1; }
-skips tracing || expect "tracing" "Tracing session:" "TRACING ON; SELECT * FROM d_cqlsh.t;"
+if ! skips tracing; then
+    expect "tracing" "Tracing session:" "TRACING ON; SELECT * FROM d_cqlsh.t WHERE k = 1;"
+    grep -qF "Request complete" <<<"$output" || { echo "cqlsh: tracing: not complete: $output"; exit 1; }
+    expect "tracing of a write" "t memtable" "CONSISTENCY ALL; TRACING ON; INSERT INTO d_cqlsh.t (k, v) VALUES (2, 'traced');"
+fi
 if output=$(run "SELEC" 2>&1); then echo "cqlsh: a wrong statement succeeded"; exit 1; fi
 grep -qF "SyntaxException" <<<"$output" || { echo "cqlsh: no syntax error in: $output"; exit 1; }
 echo "cqlsh: syntax error ok"

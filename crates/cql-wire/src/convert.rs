@@ -75,6 +75,7 @@ fn split(parameters: QueryParameters, tracing: bool) -> (QueryOptions, Values, O
         timestamp: parameters.timestamp.map(Timestamp),
         now: parameters.now_in_seconds.map(|now| Seconds(i64::from(now))),
         tracing,
+        client: None,
         timeout_ms: None,
     };
     (options, parameters.values, parameters.keyspace)

@@ -82,7 +82,7 @@ fn modification(
         _ => return Err(RequestError::invalid("only INSERT, UPDATE and DELETE can be here")),
     };
     let table = find_table(name, schema, keyspace)?;
-    refuse_system(&table.keyspace, what)?;
+    refuse_system(&table.keyspace, what, schema)?;
     parameters.set_table(&table, schema);
     match statement {
         Statement::Insert(insert) => plan_insert(insert, table, parameters),

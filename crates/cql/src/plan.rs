@@ -58,7 +58,7 @@ pub fn plan(statement: &Statement, schema: &Schema, keyspace: Option<&str>) -> R
         Statement::Batch(batch) => crate::modify::plan_batch(batch, schema, keyspace),
         Statement::Truncate(name) => {
             let table = find_table(name, schema, keyspace)?;
-            refuse_system(&table.keyspace, "TRUNCATE of")?;
+            refuse_system(&table.keyspace, "TRUNCATE of", schema)?;
             Ok(Plan::without_parameters(PlanKind::Truncate(table)))
         }
         Statement::Use(name) => {
@@ -165,7 +165,10 @@ pub(crate) fn find_table(
 ) -> Result<Arc<Table>, RequestError> {
     let keyspace = keyspace_of(name.keyspace.as_ref(), keyspace)?;
     let place = name.keyspace.as_ref().map_or(name.name.place, |name| name.place);
-    if let Some(table) = crate::system_tables::find(keyspace, &name.name.text) {
+    // Of a keyspace of the system that is stored, the schema's own table goes first.
+    if schema.keyspace(keyspace).is_none()
+        && let Some(table) = crate::system_tables::find(keyspace, &name.name.text)
+    {
         return Ok(table);
     }
     if crate::system_tables::is_system_keyspace(keyspace) && schema.keyspace(keyspace).is_none() {
@@ -178,9 +181,10 @@ pub(crate) fn find_table(
     table.cloned().ok_or_else(|| invalid(format!("table {} does not exist", name.name), name.name.place))
 }
 
-/// Keyspaces of the system are not for users to write.
-pub(crate) fn refuse_system(keyspace: &str, what: &str) -> Result<(), RequestError> {
-    if crate::system_tables::is_system_keyspace(keyspace) {
+/// Keyspaces of the system are not for users to write, but for those whose rows are stored.
+pub(crate) fn refuse_system(keyspace: &str, what: &str, schema: &Schema) -> Result<(), RequestError> {
+    let is_stored = crate::system_tables::is_stored(keyspace) && schema.keyspace(keyspace).is_some();
+    if crate::system_tables::is_system_keyspace(keyspace) && !is_stored {
         return Err(RequestError::Unauthorized(format!("{what} tables of the {keyspace} keyspace is not permitted")));
     }
     Ok(())

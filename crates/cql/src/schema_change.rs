@@ -15,7 +15,7 @@ use crate::plan::keyspace_of;
 use crate::schema_index;
 use crate::schema_table;
 use crate::schema_type;
-use crate::system_tables::is_system_keyspace;
+use crate::system_tables::{is_stored, is_system_keyspace};
 
 /// A `CREATE`, `ALTER` or `DROP`, with the keyspace that it means.
 #[derive(Clone, Debug)]
@@ -111,7 +111,9 @@ impl SchemaStatement {
     /// Works out the edit; the schema itself is not touched.
     pub fn apply(&self, schema: &Schema, context: &SchemaContext) -> Result<SchemaOutcome, RequestError> {
         let keyspace = &self.keyspace;
-        if is_system_keyspace(keyspace) {
+        if is_stored(keyspace) {
+            self.check_stored(schema)?;
+        } else if is_system_keyspace(keyspace) {
             if let Statement::CreateKeyspace(_) | Statement::DropIndex { .. } = *self.statement {
                 let message = format!("System keyspace '{keyspace}' is not user-modifiable");
                 return Err(RequestError::invalid(message));
@@ -161,6 +163,27 @@ impl SchemaStatement {
             },
             _ => Err(RequestError::Server("not a schema statement".to_owned())),
         }
+    }
+}
+
+impl SchemaStatement {
+    /// Of a keyspace of the system that is stored, only the replication may be changed. The texts are Cassandra's.
+    fn check_stored(&self, schema: &Schema) -> Result<(), RequestError> {
+        let keyspace = &self.keyspace;
+        let table = |name: &Name| format!("<table {keyspace}.{}>", name.text);
+        let (what, of) = match &*self.statement {
+            Statement::AlterKeyspace(_) => return Ok(()),
+            Statement::CreateKeyspace(_) if schema.keyspace(keyspace).is_some() => {
+                return Ok(());
+            }
+            Statement::DropKeyspace { .. } => ("DROP", format!("<keyspace {keyspace}>")),
+            Statement::DropTable { table: dropped, .. } => ("DROP", table(&dropped.name)),
+            Statement::AlterTable(alter) => ("ALTER", table(&alter.table.name)),
+            Statement::DropType { .. } => ("DROP", format!("<all tables in {keyspace}>")),
+            Statement::AlterType { .. } => ("ALTER", format!("<all tables in {keyspace}>")),
+            _ => ("CREATE", format!("<all tables in {keyspace}>")),
+        };
+        Err(RequestError::Unauthorized(format!("Cannot {what} {of}")))
     }
 }
 

@@ -1,7 +1,9 @@
 //! The system's own tables, which drivers and tools read: their definitions, and their rows made from the schema and
-//! from what a node knows of the cluster. They are never stored.
+//! from what a node knows of the cluster. They are never stored, but for those of [`stored`] keyspaces: a cluster has them
+//! in its schema and keeps their rows like anybody's.
 
 mod definitions;
+mod distributed;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,8 @@ use std::sync::{Arc, LazyLock};
 
 use quorate_model::schema::{Keyspace, Replication, Schema, Table};
 use quorate_model::{DecoratedKey, NodeId, Partition, ReadCommand, ReadTarget, Token};
+
+pub use rows::{NamedRow, Stamp, partitions_of};
 
 /// What a node knows of itself and of the others.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +84,19 @@ static TABLES: LazyLock<BTreeMap<&'static str, Arc<Keyspace>>> = LazyLock::new(|
     }
     keyspaces.into_iter().map(|(name, keyspace)| (name, Arc::new(keyspace))).collect()
 });
+
+/// Keyspaces of the system whose rows are stored and replicated.
+const STORED_KEYSPACES: [&str; 1] = ["system_traces"];
+
+/// Whether the system stores rows in the keyspace.
+pub fn is_stored(keyspace: &str) -> bool {
+    STORED_KEYSPACES.contains(&keyspace)
+}
+
+/// The keyspaces of the system whose rows are stored, with their tables, as a cluster's schema first has them.
+pub fn stored() -> impl Iterator<Item = &'static Arc<Keyspace>> {
+    keyspaces().filter(|keyspace| is_stored(&keyspace.name))
+}
 
 /// Whether the keyspace belongs to the system.
 pub fn is_system_keyspace(name: &str) -> bool {

@@ -1,6 +1,7 @@
 //! What clients ask and what they are told: one vocabulary for every front.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -122,6 +123,8 @@ pub struct QueryOptions {
     pub now: Option<Seconds>,
     /// Whether to record what each replica did.
     pub tracing: bool,
+    /// The client's address, if the front knows it and the request is traced.
+    pub client: Option<IpAddr>,
     /// Milliseconds within which the answer must come; `None` for the server's default of the request's kind.
     pub timeout_ms: Option<u32>,
 }
@@ -136,6 +139,7 @@ impl Default for QueryOptions {
             timestamp: None,
             now: None,
             tracing: false,
+            client: None,
             timeout_ms: None,
         }
     }

@@ -40,6 +40,7 @@ pub use machine::{
 };
 pub use open::{Node, NodeError};
 pub use peer::Frame;
+pub use quorate_cql::system_tables::is_system_keyspace;
 pub use shared::{NodePhase, Shared};
 pub use snapshot::{Snapshot, TablePlacement};
 pub use worker::Worker;

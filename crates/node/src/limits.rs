@@ -1,5 +1,7 @@
 //! Every limit of a node that is not the storage engine's.
 
+use std::time::Duration;
+
 /// Prepared statements a node keeps; the least recently used goes first.
 pub const PREPARED_MAX: usize = 10_000;
 /// Bytes of the texts of all prepared statements of a node.
@@ -42,6 +44,18 @@ pub const STREAM_PAGE_BYTES: u32 = 512 * 1024;
 pub const SCHEMA_QUEUE_MAX: usize = 1_024;
 /// Events kept of one trace.
 pub const TRACE_EVENTS_MAX: usize = 1_000;
+/// Characters of a statement or of a bound value in a trace.
+pub const TRACE_TEXT_CHARS_MAX: usize = 1_000;
+/// Bound values in a trace.
+pub const TRACE_VALUES_MAX: usize = 100;
+/// Traces that wait in one worker for being stored; further ones are dropped and counted.
+pub const TRACES_WAITING_MAX: usize = 512;
+/// Bytes of them.
+pub const TRACES_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Writes of traces under way in one worker.
+pub const TRACES_IN_FLIGHT_MAX: usize = 16;
+/// Time for a write of a trace. A session is complete, which clients wait for, this much later if a replica hangs.
+pub const TRACE_WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 /// The internode port where an address names none.
 pub const INTERNODE_PORT: u16 = 7000;
 /// Operations in flight, those included that are answered but still wait for a replica, as a multiple of the clients'

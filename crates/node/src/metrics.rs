@@ -83,6 +83,8 @@ metrics! {
     Counter hints_delivered_total: "Hints delivered",
     Counter read_repairs_total: "Replica differences written back by reads",
     Counter speculative_reads_total: "Reads sent to a further replica because one was slow",
+    Counter traces_stored_total: "Traces of requests stored in system_traces",
+    Counter traces_dropped_total: "Traces, or parts of them, dropped because too many waited or they could not be stored",
     Counter frames_malformed_total: "Peers' frames that could not be decoded",
     Counter streamed_partitions_total: "Partitions received while joining",
     Counter rebuilds_total: "Rebuilds of lost ranges that have ended",

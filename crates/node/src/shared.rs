@@ -25,6 +25,33 @@ pub enum NodePhase {
     Drained,
 }
 
+/// A share of requests, from 0 (none, the default) to 1 (all).
+#[derive(Debug, Default)]
+pub struct TraceProbability(AtomicU64);
+
+impl TraceProbability {
+    /// Sets it. What is no probability is refused.
+    pub fn set(&self, probability: f64) -> bool {
+        let valid = (0.0..=1.0).contains(&probability);
+        if valid {
+            self.0.store(probability.to_bits(), Ordering::Relaxed);
+        }
+        valid
+    }
+
+    /// The present share.
+    pub fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Whether a request is one of them. Randomness is drawn only if some are.
+    pub(crate) fn hits(&self, random: impl FnOnce() -> u64) -> bool {
+        let probability = self.get();
+        // 53 bits make every number from 0 up to but without 1 that a double can tell apart evenly.
+        probability > 0.0 && ((random() >> 11) as f64 / (1u64 << 53) as f64) < probability
+    }
+}
+
 /// Shared by the control machine, the workers and the fronts of one node.
 pub struct Shared {
     /// This node.
@@ -37,6 +64,8 @@ pub struct Shared {
     pub clock: HybridClock,
     /// Texts of prepared statements.
     pub prepared: PreparedTexts,
+    /// How many of the requests that ask for no trace are traced all the same.
+    pub trace_probability: TraceProbability,
     storage: Arc<Storage>,
     snapshot: RwLock<Arc<Snapshot>>,
     version: AtomicU64,
@@ -51,6 +80,7 @@ impl Shared {
             metrics: Metrics::default(),
             clock: HybridClock::default(),
             prepared: PreparedTexts::default(),
+            trace_probability: TraceProbability::default(),
             storage,
             snapshot: RwLock::new(Arc::new(snapshot)),
             version: AtomicU64::new(1),

@@ -45,6 +45,7 @@ pub fn options_from_proto(message: Option<v1::QueryOptions>) -> Result<QueryOpti
         timestamp: message.timestamp.map(Timestamp),
         now: message.now_seconds.map(Seconds),
         tracing: message.tracing,
+        client: None,
         timeout_ms: Some(message.timeout_ms).filter(|timeout| *timeout > 0),
     })
 }

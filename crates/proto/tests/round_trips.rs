@@ -54,6 +54,7 @@ fn options() -> impl Strategy<Value = QueryOptions> {
                     timestamp: timestamp.map(Timestamp),
                     now: now.map(Seconds),
                     tracing,
+                    client: None,
                     timeout_ms,
                 }
             },

@@ -225,6 +225,33 @@ class Scenario:
         check(trace.duration is not None, "the trace has no duration")
         check(len(trace.events) >= 2, f"the trace has {len(trace.events)} events")
         check(all(event.description and event.source for event in trace.events), "an event without text or source")
+        hosts = self.cluster.metadata.all_hosts()
+        insert = f"INSERT INTO {self.keyspace}.batched (p, c, v) VALUES (2, 1, 'traced')"
+        statement = SimpleStatement(insert, consistency_level=ConsistencyLevel.ALL)
+        for host in hosts:
+            # On one node it runs, and each is asked what all of them did.
+            run = self.session.execute_async(statement, trace=True, host=host)
+            run.result()
+            trace = run.get_query_trace(max_wait=10)
+            check(trace.coordinator == host.address, f"{trace.coordinator} coordinated instead of {host.address}")
+            check(trace.parameters["query"] == insert, f"the trace's query is {trace.parameters['query']}")
+            events = f"SELECT source, activity FROM system_traces.events WHERE session_id = {trace.trace_id}"
+            events = SimpleStatement(events, consistency_level=ConsistencyLevel.ONE)
+            for reader in hosts:
+                found = self.session.execute(events, host=reader)
+                done = {event.source for event in found if "memtable" in event.activity}
+                check(done == set(NODES), f"{reader.address} knows only what {done} did for {host.address}")
+        wrong = self.session.execute_async("SELECT * FROM no_such_keyspace.t", trace=True)
+        self.refused_traced(wrong)
+        check(self.session.execute("SELECT key FROM system.local").get_query_trace() is None, "traced unasked")
+
+    def refused_traced(self, wrong):
+        try:
+            wrong.result()
+        except InvalidRequest:
+            check(wrong.get_query_trace(max_wait=10).duration is not None, "a failure's trace is not complete")
+            return
+        check(False, "a wrong statement succeeded")
 
     def down_and_up(self):
         victim = NODES[2]

@@ -133,54 +133,34 @@ const TABLES: &[(&str, &str, &str)] = &[
         "keyspace_name text, table_name text, column_name text, clustering_order text, column_name_bytes blob,
          kind text, position int, type text, PRIMARY KEY (keyspace_name, table_name, column_name)",
     ),
-    (
-        "system_distributed",
-        "repair_history",
-        "keyspace_name text, columnfamily_name text, id timeuuid, coordinator inet, coordinator_port int,
-         exception_message text, exception_stacktrace text, finished_at timestamp, parent_id timeuuid,
-         participants set<inet>, participants_v2 set<text>, range_begin text, range_end text, started_at timestamp,
-         status text, PRIMARY KEY ((keyspace_name, columnfamily_name), id)",
-    ),
-    (
-        "system_distributed",
-        "parent_repair_history",
-        "parent_id timeuuid PRIMARY KEY, columnfamily_names set<text>, exception_message text,
-         exception_stacktrace text, finished_at timestamp, keyspace_name text, options map<text, text>,
-         requested_ranges set<text>, started_at timestamp, successful_ranges set<text>",
-    ),
-    (
-        "system_distributed",
-        "partition_denylist",
-        "ks_name text, table_name text, key blob, PRIMARY KEY ((ks_name, table_name), key)",
-    ),
-    (
-        "system_distributed",
-        "view_build_status",
-        "keyspace_name text, view_name text, host_id uuid, status text,
-         PRIMARY KEY ((keyspace_name, view_name), host_id)",
-    ),
-    (
-        "system_traces",
-        "sessions",
-        "session_id uuid PRIMARY KEY, client inet, command text, coordinator inet, coordinator_port int, duration int,
-         parameters map<text, text>, request text, started_at timestamp",
-    ),
-    (
-        "system_traces",
-        "events",
-        "session_id uuid, event_id timeuuid, activity text, source inet, source_elapsed int, source_port int,
-         thread text, PRIMARY KEY (session_id, event_id)",
-    ),
 ];
 
 /// All definitions as tables. They are constants of ours, so one that does not parse is our own bug.
 pub(super) fn tables() -> Vec<Table> {
-    TABLES.iter().map(|(keyspace, name, body)| table(keyspace, name, body)).collect()
+    let plain = TABLES.iter().map(|(keyspace, name, body)| table(keyspace, name, body, ""));
+    let distributed = super::distributed::TABLES.iter();
+    let distributed = distributed.map(|(keyspace, name, body, comment)| {
+        let expiry = if name.ends_with("repair_history") { 30 * 24 * 60 * 60 } else { 0 };
+        let grace = gc_grace_seconds(keyspace);
+        let options =
+            format!(" WITH comment = '{comment}' AND gc_grace_seconds = {grace} AND default_time_to_live = {expiry}");
+        table(keyspace, name, body, &options)
+    });
+    plain.chain(distributed).collect()
 }
 
-fn table(keyspace: &str, name: &str, body: &str) -> Table {
+/// As Cassandra has it: what only expires needs no time to spread its tombstones.
+fn gc_grace_seconds(keyspace: &str) -> u32 {
+    match keyspace {
+        "system_auth" => 90 * 24 * 60 * 60,
+        "system_traces" => 0,
+        _ => 10 * 24 * 60 * 60,
+    }
+}
+
+fn table(keyspace: &str, name: &str, body: &str, options: &str) -> Table {
     let body = body.replace("{table}", TABLE_COLUMNS);
-    let text = format!("CREATE TABLE {keyspace}.{name} ({body})");
+    let text = format!("CREATE TABLE {keyspace}.{name} ({body}){options}");
     let owner = Keyspace {
         name: keyspace.to_owned(),
         replication: Replication::Local,

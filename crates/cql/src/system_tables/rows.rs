@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use quorate_model::schema::{Column, ColumnKind, Keyspace, Schema, Table};
 use quorate_model::{
-    Cell, CellContent, ClusteringKey, ColumnData, CqlType, DecoratedKey, Liveness, Partition, Row, Timestamp, Token,
-    Value,
+    Cell, CellContent, ClusteringKey, ColumnData, CqlType, DecoratedKey, Liveness, Partition, Row, Seconds, Timestamp,
+    Token, Ttl, Value,
 };
 
 use super::{NodeFact, NodeFacts, is_virtual, keyspaces, with_system_keyspaces};
@@ -16,8 +16,31 @@ use crate::keys::partition_key;
 use crate::options;
 use crate::schema_index::description;
 
-/// Their timestamp: rows of the system are not written by anybody.
-const WRITTEN: Timestamp = Timestamp(0);
+/// When rows were written, and when they expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The write's timestamp.
+    pub timestamp: Timestamp,
+    /// Time to live and the second of expiry.
+    pub expiry: Option<(Seconds, Ttl)>,
+}
+
+impl Stamp {
+    /// Of rows that nobody has written, but that are made when they are read.
+    pub const UNWRITTEN: Self = Self { timestamp: Timestamp(0), expiry: None };
+}
+
+/// Rows of a system table as its partitions, in token order. A value that is not of its column's type shows as null.
+pub fn partitions_of(
+    table: &Table,
+    rows: impl IntoIterator<Item = NamedRow>,
+    stamp: Stamp,
+    partitioner: fn(&[u8]) -> Token,
+) -> Vec<(DecoratedKey, Partition)> {
+    let mut maker = Maker { table, stamp, partitioner, partitions: BTreeMap::new() };
+    rows.into_iter().for_each(|row| maker.add(row));
+    maker.partitions.into_iter().collect()
+}
 
 pub(super) fn partitions(
     table: &Table,
@@ -25,7 +48,7 @@ pub(super) fn partitions(
     facts: &NodeFacts,
     partitioner: fn(&[u8]) -> Token,
 ) -> Vec<(DecoratedKey, Partition)> {
-    let mut maker = Maker { table, partitioner, partitions: BTreeMap::new() };
+    let mut maker = Maker { table, stamp: Stamp::UNWRITTEN, partitioner, partitions: BTreeMap::new() };
     match (table.keyspace.as_str(), table.name.as_str()) {
         ("system", "local") => maker.add(local(facts)),
         ("system", "peers") => facts.peers.iter().for_each(|peer| maker.add(self::peer(peer, facts))),
@@ -44,7 +67,7 @@ pub(super) fn partitions(
 }
 
 /// A row as column names and values; what is not named is null.
-type Named = Vec<(&'static str, Value)>;
+pub type NamedRow = Vec<(&'static str, Value)>;
 
 fn text(value: impl Into<String>) -> Value {
     Value::Text(value.into())
@@ -62,7 +85,7 @@ fn tokens(node: &NodeFact) -> Value {
     Value::Sequence(node.tokens.iter().map(|token| text(token.to_string())).collect())
 }
 
-fn local(facts: &NodeFacts) -> Named {
+fn local(facts: &NodeFacts) -> NamedRow {
     let node = &facts.local;
     vec![
         ("key", text("local")),
@@ -87,7 +110,7 @@ fn local(facts: &NodeFacts) -> Named {
     ]
 }
 
-fn peer(node: &NodeFact, facts: &NodeFacts) -> Named {
+fn peer(node: &NodeFact, facts: &NodeFacts) -> NamedRow {
     vec![
         ("peer", inet(node.address)),
         ("data_center", text(&node.datacenter)),
@@ -100,7 +123,7 @@ fn peer(node: &NodeFact, facts: &NodeFacts) -> Named {
     ]
 }
 
-fn peer_v2(node: &NodeFact, facts: &NodeFacts) -> Named {
+fn peer_v2(node: &NodeFact, facts: &NodeFacts) -> NamedRow {
     let mut row = peer(node, facts);
     row.retain(|(name, _)| *name != "rpc_address");
     row.push(("peer_port", port(node.storage_port)));
@@ -185,7 +208,7 @@ fn virtual_rows(name: &str, keyspace: &Keyspace, maker: &mut Maker<'_>) {
     }
 }
 
-fn table_row(table: &Table) -> Named {
+fn table_row(table: &Table) -> NamedRow {
     let options = &table.options;
     let int = |value: u32| Value::Int(i32::try_from(value).unwrap_or(i32::MAX));
     let extensions =
@@ -224,7 +247,7 @@ fn kind(kind: ColumnKind) -> &'static str {
     }
 }
 
-fn column_row(table: &Table, column: &Column) -> Named {
+fn column_row(table: &Table, column: &Column) -> NamedRow {
     let (order, position) = match column.kind {
         ColumnKind::PartitionKey(position) => ("none", i32::from(position)),
         ColumnKind::Clustering(position, false) => ("asc", i32::from(position)),
@@ -246,13 +269,14 @@ fn column_row(table: &Table, column: &Column) -> Named {
 /// Puts rows into partitions.
 struct Maker<'a> {
     table: &'a Table,
+    stamp: Stamp,
     partitioner: fn(&[u8]) -> Token,
     partitions: BTreeMap<DecoratedKey, Partition>,
 }
 
 impl Maker<'_> {
     /// Adds a row. Its values come from ourselves: one that cannot be encoded is our own bug and shows as null.
-    fn add(&mut self, named: Named) {
+    fn add(&mut self, named: NamedRow) {
         let value = |column: &Column| {
             let (_, value) = named.iter().find(|(name, _)| *name == column.name)?;
             let whole = column.cql_type.freeze();
@@ -268,10 +292,11 @@ impl Maker<'_> {
                 return;
             }
         }
-        let mut row = Row { liveness: Some(Liveness { timestamp: WRITTEN, expiry: None }), ..Row::default() };
+        let Stamp { timestamp, expiry } = self.stamp;
+        let mut row = Row { liveness: Some(Liveness { timestamp, expiry }), ..Row::default() };
         for column in self.table.regulars() {
             if let Some(value) = value(column) {
-                row.set(column.id, column_data(&column.cql_type, value));
+                row.set(column.id, self.stamp.column_data(&column.cql_type, value));
             }
         }
         let key = DecoratedKey { token: (self.partitioner)(&key.0), key };
@@ -280,14 +305,32 @@ impl Maker<'_> {
     }
 }
 
-fn cell(value: Bytes) -> Cell {
-    Cell { timestamp: WRITTEN, content: CellContent::Live(value) }
-}
+impl Stamp {
+    fn cell(self, value: Bytes) -> Cell {
+        let content = match self.expiry {
+            Some((expires_at, ttl)) => CellContent::Expiring { value, ttl, expires_at },
+            None => CellContent::Live(value),
+        };
+        Cell { timestamp: self.timestamp, content }
+    }
 
-/// A value in cells: one, or one an element for a set that is not frozen.
-fn column_data(cql_type: &CqlType, value: Bytes) -> ColumnData {
-    let CqlType::Set(element, false) = cql_type else { return ColumnData::Simple(cell(value)) };
-    let items = codec::split(cql_type, &value).unwrap_or_default().into_iter().flatten();
-    let cells = items.filter_map(|item| Some((codec::path(element, &item).ok()?, cell(Bytes::new()))));
-    ColumnData::Complex { deletion: None, cells: cells.collect() }
+    /// A value in cells: one, or one an element for a set or a map that is not frozen.
+    fn column_data(self, cql_type: &CqlType, value: Bytes) -> ColumnData {
+        let parts = || codec::split(cql_type, &value).unwrap_or_default().into_iter().flatten();
+        let cells = match cql_type {
+            CqlType::Set(element, false) => {
+                parts().filter_map(|item| Some((codec::path(element, &item).ok()?, self.cell(Bytes::new())))).collect()
+            }
+            CqlType::Map(key, _, false) => {
+                let parts: Vec<Bytes> = parts().collect();
+                let entries = parts.chunks_exact(2).filter_map(|entry| match entry {
+                    [item, value] => Some((codec::path(key, item).ok()?, self.cell(value.clone()))),
+                    _ => None,
+                });
+                entries.collect()
+            }
+            _ => return ColumnData::Simple(self.cell(value)),
+        };
+        ColumnData::Complex { deletion: None, cells }
+    }
 }

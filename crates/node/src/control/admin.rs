@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use quorate_cql::system_tables::is_system_keyspace;
 use quorate_membership::gossip::GossipKey;
 use quorate_model::admin::{
     AdminAnswer, AdminRequest, ClusterStatus, NodeState as ShownState, NodeStatus, SnapshotInfo,
@@ -209,7 +210,10 @@ impl Control {
                 Some(found) => vec![&found.replication],
                 None => return Err(RequestError::invalid(format!("The keyspace {name}, does not exist"))),
             },
-            None => metadata.schema.keyspaces.values().map(|found| &found.replication).collect(),
+            None => {
+                let own = metadata.schema.keyspaces.values().filter(|found| !is_system_keyspace(&found.name));
+                own.map(|found| &found.replication).collect()
+            }
         };
         replications.dedup();
         let bare = Replication::Simple { factor: 1 };

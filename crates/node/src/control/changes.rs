@@ -187,7 +187,9 @@ impl Control {
     fn refuse_uncopied(&self, keyspace: &Keyspace) -> Result<(), RequestError> {
         let metadata = self.log.metadata();
         let Some(known) = metadata.schema.keyspaces.get(&keyspace.name) else { return Ok(()) };
-        if known.tables.is_empty() || known.replication == keyspace.replication {
+        // Traces are for a day and nobody counts on them.
+        let is_expendable = quorate_cql::system_tables::is_stored(&keyspace.name);
+        if is_expendable || known.tables.is_empty() || known.replication == keyspace.replication {
             return Ok(());
         }
         let placements = |replication| Placements::compute(&metadata.topology, replication, self.shared.id);

@@ -8,6 +8,7 @@ use quorate_membership::join::{self, COPIED_PREFIX, JoinProgress, JoinStep};
 use quorate_membership::metadata_log::{ProposalOutcome, ProposeError};
 use quorate_membership::{Change, ProposalId, desired_members};
 use quorate_model::Token;
+use quorate_model::schema::Schema;
 use quorate_model::wire::Wire;
 use quorate_ring::{NodeEntry, NodeState, allot_tokens};
 
@@ -204,7 +205,8 @@ impl Control {
         }
     }
 
-    /// Lets the metadata members grow with the cluster. One node does it: the first of those that can be reached.
+    /// Lets the metadata members grow with the cluster, and gives it the system's tables that are stored. One node does it:
+    /// the first of the members that can be reached.
     fn tend_members(&mut self, step: &mut Step<'_>) {
         let reachable = self.reachable(step.now);
         let metadata = self.log.metadata();
@@ -214,6 +216,8 @@ impl Control {
         }
         if let Some(members) = desired_members(&metadata.topology, &metadata.members, &reachable) {
             self.propose_own(step, Change::SetMembers(members));
+        } else if let Some(change) = missing_system_table(&metadata.schema) {
+            self.propose_own(step, change);
         }
     }
 
@@ -246,4 +250,18 @@ impl Control {
         }
         true
     }
+}
+
+/// The next of the system's stored keyspaces and tables that the cluster does not have yet.
+fn missing_system_table(schema: &Schema) -> Option<Change> {
+    for wanted in quorate_cql::system_tables::stored() {
+        let Some(present) = schema.keyspaces.get(&wanted.name) else {
+            return Some(Change::PutKeyspace(wanted.as_ref().clone()));
+        };
+        let missing = wanted.tables.values().find(|table| !present.tables.contains_key(&table.name));
+        if let Some(table) = missing {
+            return Some(Change::PutTable(table.as_ref().clone()));
+        }
+    }
+    None
 }

@@ -138,9 +138,10 @@ impl Worker {
         if !self.writes_alone(op, &encoded.mutation, consistency) {
             return Some(encoded);
         }
+        let Some(client) = op.client else { return Some(encoded) };
         let (replica, mut context) = self.serving(step);
         let Ok(position) = replica.admit(&mut context, &encoded, true) else { return Some(encoded) };
-        let (client, arrived, deadline) = (op.client, op.arrived, op.deadline);
+        let (arrived, deadline) = (op.arrived, op.deadline);
         let id = self.alone.push(AloneWrite { client, consistency, write_type, arrived, deadline, ended: false });
         let (replica, mut context) = self.serving(step);
         replica.hold(&mut context, position, encoded.mutation, Origin::Alone { id }, false);

@@ -10,7 +10,7 @@ use quorate_cql::{BindContext, Operation, PlanKind, Prior};
 use quorate_model::admin::AdminRequest;
 use quorate_model::request::{
     Answer, BatchKind, BatchStatement, ClientRequest, ClientResponse, Prepared, QueryOptions, RequestBody,
-    RequestError, Trace, Values, WriteType,
+    RequestError, ResultMetadata, Values, WriteType,
 };
 use quorate_model::{Mutation, NodeId, Seconds};
 
@@ -19,6 +19,7 @@ use super::modifications::Modification;
 use super::op::{Kind, Op};
 use super::reads::ReadSettings;
 use super::statements::Planned;
+use super::trace::{Tracing, shorten};
 use super::{Step, Worker};
 use crate::internal::{Message, SchemaRequest};
 use crate::limits;
@@ -47,7 +48,7 @@ impl Worker {
         request.options.timeout_ms = asked.map(|millis| millis.min(limits::TIMEOUT_MS_MAX));
         let timeout = self.timeout_of(&request);
         let mut op = Op::new(client, step.now.mono, step.now.mono + timeout, self.snapshot.epoch());
-        op.trace = request.options.tracing.then(|| self.new_trace(step));
+        op.trace = self.new_trace(step, &request);
         self.next_op += 1;
         let id = self.next_op;
         if let Err(error) = self.execute(step, id, &mut op, request, timeout) {
@@ -103,16 +104,13 @@ impl Worker {
         }
     }
 
-    /// A version-1 UUID of now names the session, as `system_traces` has them.
-    fn new_trace(&mut self, step: &Step<'_>) -> Trace {
-        /// 100 ns intervals from 1582-10-15 to 1970-01-01 (RFC 9562, section 5.1).
-        const EPOCH_OFFSET: u64 = 0x01b2_1dd2_1381_4000;
-        let ticks = EPOCH_OFFSET.wrapping_add((step.now.wall.0 as u64).wrapping_mul(10));
-        let random = self.random.next_u64();
-        let high = (ticks << 32) | ((ticks >> 16) & 0xffff_0000) | 0x1000 | ((ticks >> 48) & 0x0fff);
-        let low = (random & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
-        let session = ((u128::from(high) << 64) | u128::from(low)).to_be_bytes();
-        Trace { session, ..Trace::default() }
+    /// A trace, if the client asked for one or chance has it.
+    fn new_trace(&mut self, step: &Step<'_>, request: &ClientRequest) -> Option<Box<Tracing>> {
+        let wanted = request.options.tracing || self.shared.trace_probability.hits(|| self.random.next_u64());
+        if !wanted || matches!(request.body, RequestBody::Admin(_)) {
+            return None;
+        }
+        Some(Box::new(Tracing::new(request, self.me(), step.now, self.random.next_u64())))
     }
 
     fn execute(
@@ -128,12 +126,18 @@ impl Worker {
         match body {
             RequestBody::Query { text, values } => {
                 let planned = self.statements.plan_text(&self.snapshot, keyspace, &text)?;
-                let me = self.shared.id;
-                op.note(step.now, me, || format!("Parsed and planned: {}", shorten(&text)));
+                op.note(step.now, || format!("Parsed and planned: {}", shorten(&text)));
+                if let Some(trace) = &mut op.trace {
+                    trace.statement(&text, &planned.plan.parameters, &values);
+                }
                 self.run(step, id, op, Bound { planned: &planned, values: &values, options, timeout, prior: None })
             }
             RequestBody::Prepare { text } => {
                 let (statement, planned) = self.statements.prepare(&self.shared, &self.snapshot, keyspace, &text)?;
+                if let Some(trace) = &mut op.trace {
+                    trace.note(step.now, format!("Prepared: {}", shorten(&text)));
+                    trace.statement(&text, &ResultMetadata::default(), &Values::default());
+                }
                 let plan = &planned.plan;
                 let prepared = Prepared {
                     id: statement,
@@ -146,6 +150,11 @@ impl Worker {
             }
             RequestBody::Execute { statement, values } => {
                 let planned = self.statements.prepared(&self.shared, &self.snapshot, statement)?;
+                if let Some(trace) = &mut op.trace {
+                    let text = self.shared.prepared.get(statement).map(|known| known.text).unwrap_or_default();
+                    trace.note(step.now, "Found the prepared statement".to_owned());
+                    trace.statement(&text, &planned.plan.parameters, &values);
+                }
                 self.run(step, id, op, Bound { planned: &planned, values: &values, options, timeout, prior: None })
             }
             RequestBody::Batch { kind, statements } => self.batch(step, id, op, (kind, statements), keyspace, options),
@@ -389,13 +398,4 @@ impl Worker {
 
 pub(super) fn batch_type(partitions: usize) -> WriteType {
     if partitions == 1 { WriteType::Simple } else { WriteType::UnloggedBatch }
-}
-
-fn shorten(text: &str) -> String {
-    const CHARS_MAX: usize = 200;
-    let mut short: String = text.chars().take(CHARS_MAX).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }

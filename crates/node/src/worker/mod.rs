@@ -12,6 +12,7 @@ mod replica;
 mod statements;
 mod system;
 mod trace;
+mod traces;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,7 @@ use op::Op;
 use parked::Parked;
 use replica::{Context, Origin, Replica, Served};
 use statements::Statements;
+use traces::Traces;
 
 /// The time and the effects of one step, passed down together.
 struct Step<'a> {
@@ -63,6 +65,7 @@ pub struct Worker {
     statements: Statements,
     latencies: LatencyTracker,
     random: Random,
+    traces: Traces,
     /// Answers of this node's own replica, to be delivered before the step ends.
     served: Vec<Served>,
 }
@@ -87,6 +90,7 @@ impl Worker {
             statements: Statements::default(),
             latencies: LatencyTracker::default(),
             random,
+            traces: Traces::default(),
             served: Vec::new(),
         }
     }
@@ -125,6 +129,8 @@ impl Worker {
             Input::Tick => {}
         }
         self.fire_timers(&mut step);
+        self.deliver_served(&mut step);
+        self.drive_traces(&mut step);
         self.deliver_served(&mut step);
         self.sync_hints(&mut step);
         if let Some(epoch) = self.replica.take_settled() {
@@ -190,7 +196,7 @@ impl Worker {
                     self.serve_remote(step, from, envelope);
                 }
             }
-            Ok(Frame::Response(envelope)) => self.take_response(step, from.node, envelope),
+            Ok(Frame::Response(envelope)) => self.take_response(step, from, envelope),
             // Control frames go to the control machine; one that comes here was sent by a broken peer.
             Ok(_) | Err(_) => self.shared.metrics.frames_malformed_total.increment(),
         }
@@ -234,7 +240,7 @@ impl Worker {
                     Origin::Local { call } => {
                         let epoch = self.snapshot.epoch();
                         let envelope = ResponseEnvelope { id: call, epoch, body: served.response, trace: served.trace };
-                        self.take_response(step, self.shared.id, envelope);
+                        self.take_response(step, self.me(), envelope);
                     }
                     Origin::Remote { from, id } => {
                         let epoch = self.snapshot.epoch();
@@ -280,14 +286,18 @@ impl Worker {
             return;
         }
         let snapshot = &self.snapshot;
-        op.note(step.now, self.shared.id, || {
-            format!("Sending {} to {}", trace::describe(&envelope.body), snapshot.name_of(node))
-        });
+        op.note(step.now, || format!("Sending {} to {}", trace::describe(&envelope.body), snapshot.name_of(node)));
         let to = PeerAddress { node, machine: MachineId::ANY_WORKER };
         step.out.push(Output::Send { to, lane: Lane::Small, frame: Frame::Request(envelope).to_bytes() });
     }
 
-    fn take_response(&mut self, step: &mut Step<'_>, node: NodeId, envelope: ResponseEnvelope) {
+    /// This machine.
+    fn me(&self) -> PeerAddress {
+        PeerAddress { node: self.shared.id, machine: self.machine }
+    }
+
+    fn take_response(&mut self, step: &mut Step<'_>, from: PeerAddress, envelope: ResponseEnvelope) {
+        let node = from.node;
         let Some(call) = self.calls.take(envelope.id, node) else { return };
         self.latencies.record(node, step.now.mono.since(call.sent));
         if envelope.epoch > self.snapshot.epoch() {
@@ -295,7 +305,9 @@ impl Worker {
         }
         self.with_op(step, call.op, |worker, step, op| {
             op.calls.retain(|id| *id != envelope.id);
-            op.note_remote(step.now, node, &envelope.trace);
+            if let Some(trace) = &mut op.trace {
+                trace.note_replica(step.now, from, call.sent, &envelope.trace);
+            }
             worker.op_response(step, op, call, envelope.body);
         });
     }
@@ -349,18 +361,26 @@ impl Worker {
         if op.is_finished() {
             self.calls.forget(op.calls.drain(..));
             self.unfile(&op);
+            if let Some(mut trace) = op.trace.take().filter(|trace| trace.has_late_events()) {
+                self.store_late_events(&mut trace);
+            }
         } else {
-            if !op.is_filed && !op.answered {
+            if !op.is_filed
+                && !op.answered
+                && let Some(client) = op.client
+            {
                 op.is_filed = true;
-                self.by_client.insert(op.client, id);
+                self.by_client.insert(client, id);
             }
             self.ops.insert(id, op);
         }
     }
 
     fn unfile(&mut self, op: &Op) {
-        if op.is_filed {
-            self.by_client.remove(&op.client);
+        if op.is_filed
+            && let Some(client) = op.client
+        {
+            self.by_client.remove(&client);
         }
     }
 
@@ -374,10 +394,20 @@ impl Worker {
         if std::mem::replace(&mut op.answered, true) {
             return;
         }
+        let Some(client) = op.client else {
+            if let Some(write) = op.storing.take() {
+                self.trace_stored(write, result.map(|_| ()));
+            }
+            return;
+        };
         self.unfile(op);
-        let trace = op.finish_trace(step.now);
+        let trace = op.trace.as_mut().and_then(|trace| trace.finish(step.now));
         let response = ClientResponse { result, warnings: std::mem::take(&mut op.warnings), trace };
-        step.out.push(Output::Reply { id: op.client, response: Box::new(response) });
+        step.out.push(Output::Reply { id: client, response: Box::new(response) });
+        if let Some(mut trace) = op.trace.take() {
+            self.store_trace(&mut trace);
+            op.trace = Some(trace);
+        }
     }
 
     fn to_control(&self, step: &mut Step<'_>, message: Message) {

@@ -1,18 +1,18 @@
 //! An operation: one client's request from its arrival until nothing more is awaited for it.
 
 use quorate_env::{Instant, Now};
-use quorate_model::request::{Trace, TraceEvent};
-use quorate_model::{Epoch, NodeId};
+use quorate_model::Epoch;
 
 use super::reads::ReadOp;
+use super::trace::Tracing;
+use super::traces::TraceWrite;
 use super::writes::WriteOp;
-use crate::limits;
 use crate::machine::RequestId;
 
 /// See the module.
 pub(super) struct Op {
-    /// Whom to answer.
-    pub client: RequestId,
+    /// Whom to answer; `None` if the worker itself began it.
+    pub client: Option<RequestId>,
     /// Whether that was done.
     pub answered: bool,
     pub arrived: Instant,
@@ -20,7 +20,9 @@ pub(super) struct Op {
     /// The epoch that its present plans were made at.
     pub epoch: Epoch,
     pub warnings: Vec<String>,
-    pub trace: Option<Trace>,
+    pub trace: Option<Box<Tracing>>,
+    /// What is stored, if it is a write of a trace.
+    pub storing: Option<TraceWrite>,
     /// Whether the worker knows that the client waits for it.
     pub is_filed: bool,
     /// Calls in flight.
@@ -42,15 +44,16 @@ pub(super) enum Kind {
 
 impl Op {
     /// One that does nothing yet.
-    pub(super) fn new(client: RequestId, arrived: Instant, deadline: Instant, epoch: Epoch) -> Self {
+    pub(super) fn new(client: impl Into<Option<RequestId>>, arrived: Instant, deadline: Instant, epoch: Epoch) -> Self {
         Self {
-            client,
+            client: client.into(),
             answered: false,
             arrived,
             deadline,
             epoch,
             warnings: Vec::new(),
             trace: None,
+            storing: None,
             is_filed: false,
             calls: Vec::new(),
             timer: None,
@@ -81,38 +84,9 @@ impl Op {
     }
 
     /// Notes an event if the request is traced.
-    pub(super) fn note(&mut self, now: Now, node: NodeId, activity: impl FnOnce() -> String) {
-        let arrived = self.arrived;
-        if let Some(trace) = &mut self.trace
-            && trace.events.len() < limits::TRACE_EVENTS_MAX
-        {
-            trace.events.push(TraceEvent { node, elapsed_us: micros(now, arrived), activity: activity() });
-        }
-    }
-
-    /// Notes what a replica did.
-    pub(super) fn note_remote(&mut self, now: Now, node: NodeId, events: &[(u64, String)]) {
-        let elapsed_us = micros(now, self.arrived);
+    pub(super) fn note(&mut self, now: Now, activity: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            let room = limits::TRACE_EVENTS_MAX.saturating_sub(trace.events.len());
-            trace.events.extend(events.iter().take(room).map(|(took_us, activity)| TraceEvent {
-                node,
-                elapsed_us,
-                activity: format!("{activity} in {took_us} µs"),
-            }));
+            trace.note(now, activity());
         }
     }
-
-    /// The trace, as the client gets it.
-    pub(super) fn finish_trace(&mut self, now: Now) -> Option<Trace> {
-        let arrived = self.arrived;
-        self.trace.take().map(|mut trace| {
-            trace.duration_us = micros(now, arrived);
-            trace
-        })
-    }
-}
-
-fn micros(now: Now, since: Instant) -> u64 {
-    u64::try_from(now.mono.since(since).as_micros()).unwrap_or(u64::MAX)
 }

@@ -386,8 +386,7 @@ impl Worker {
         self.calls.forget(op.calls.drain(..));
         op.replans.clear();
         if stats.mismatches > 0 {
-            let me = self.shared.id;
-            op.note(step.now, me, || format!("Replicas disagreed; {} read repairs were sent", stats.repairs));
+            op.note(step.now, || format!("Replicas disagreed; {} read repairs were sent", stats.repairs));
         }
     }
 

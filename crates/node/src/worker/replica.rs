@@ -7,7 +7,7 @@ use std::time::Duration;
 use quorate_coordinator::clock::ahead_by_us;
 use quorate_coordinator::message::{EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope};
 use quorate_env::{Instant, Now};
-use quorate_model::{Epoch, Mutation, ReadCommand, ReadResponse};
+use quorate_model::{Epoch, Mutation, ReadCommand, ReadResponse, TableId};
 use quorate_storage::{Access, LogPosition, ReadError, Storage, StorageError};
 
 use crate::limits;
@@ -66,7 +66,8 @@ struct PendingRead {
     origin: Origin,
     digest_only: bool,
     arrived: Instant,
-    trace: bool,
+    /// The table, if it is traced.
+    trace: Option<TableId>,
 }
 
 /// What serving a request needs of the worker.
@@ -116,10 +117,12 @@ impl Replica {
                     self.write(context, origin, mutation, trace).err()
                 }
                 ReplicaRequest::Read { command, digest_only } => {
+                    let trace = trace.then_some(command.table);
                     let pending = PendingRead { origin, digest_only, arrived: context.now.mono, trace };
                     self.read(context, command, Storage::read, pending).err()
                 }
                 ReplicaRequest::ReadRemains(command) => {
+                    let trace = trace.then_some(command.table);
                     let pending = PendingRead { origin, digest_only: false, arrived: context.now.mono, trace };
                     self.read(context, command, Storage::read_remains, pending).err()
                 }
@@ -337,6 +340,7 @@ impl Replica {
 
 /// Makes a durable write visible.
 fn apply(now: Now, shared: &Shared, write: PendingWrite) -> Served {
+    let table = write.trace.then_some(write.mutation.table);
     let response = match shared.storage().apply(write.position, &*write.mutation) {
         Ok(()) => {
             shared.metrics.replica_writes_total.increment();
@@ -344,8 +348,9 @@ fn apply(now: Now, shared: &Shared, write: PendingWrite) -> Served {
         }
         Err(error) => ReplicaResponse::Failed(ReplicaFailure::Internal(error.to_string())),
     };
-    let activity = "Appended to the commit log, synced, applied to the memtable";
-    let trace = trace_of(write.trace, now, write.arrived, activity);
+    let trace = trace_of(table, shared, (now, write.arrived), |table| {
+        ("Appending to commitlog".to_owned(), format!("The commit log is synced; added to {table} memtable"))
+    });
     Served { origin: write.origin, response, trace }
 }
 
@@ -361,21 +366,33 @@ fn read_done(now: Now, shared: &Shared, pending: PendingRead, outcome: ReadOutco
         }
         Err(error) => ReplicaResponse::Failed(read_failure(error)),
     };
-    let activity = match &response {
-        ReplicaResponse::Data(data) => format!("Read {} partitions from {source}", data.partitions.len()),
-        ReplicaResponse::Digest(_) => format!("Made a digest from {source}"),
-        ReplicaResponse::Written | ReplicaResponse::Failed(_) => format!("The read from {source} failed"),
-    };
-    let trace = trace_of(pending.trace, now, pending.arrived, &activity);
+    let trace = trace_of(pending.trace, shared, (now, pending.arrived), |table| {
+        let done = match &response {
+            ReplicaResponse::Data(data) => {
+                let rows: usize = data.partitions.iter().map(|(_, partition)| partition.rows.len()).sum();
+                format!("Read {rows} rows of {} partitions from {source}", data.partitions.len())
+            }
+            ReplicaResponse::Digest(_) => format!("Made a digest of what was read from {source}"),
+            ReplicaResponse::Written | ReplicaResponse::Failed(_) => format!("The read from {source} failed"),
+        };
+        (format!("Executing query on {table}"), done)
+    });
     Served { origin: pending.origin, response, trace }
 }
 
-fn trace_of(wanted: bool, now: Now, arrived: Instant, activity: &str) -> Vec<(u64, String)> {
-    if !wanted {
-        return Vec::new();
-    }
+/// The two events of a traced request: its beginning and its end, with the name of its table.
+fn trace_of(
+    table: Option<TableId>,
+    shared: &Shared,
+    (now, arrived): (Now, Instant),
+    activities: impl FnOnce(&str) -> (String, String),
+) -> Vec<(u64, String)> {
+    let Some(table) = table else { return Vec::new() };
+    let snapshot = shared.snapshot();
+    let name = snapshot.table(table).map_or("a dropped table", |placement| placement.table.name.as_str());
     let elapsed: Duration = now.mono.since(arrived);
-    vec![(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), activity.to_owned())]
+    let (began, ended) = activities(name);
+    vec![(0, began), (u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), ended)]
 }
 
 fn write_failure(error: StorageError) -> ReplicaFailure {

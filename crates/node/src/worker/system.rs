@@ -6,11 +6,13 @@ use quorate_coordinator::Continuation;
 use quorate_cql::system_tables::{self, NodeFact, NodeFacts};
 use quorate_model::read::apply_limits;
 use quorate_model::schema::Table;
-use quorate_model::{ReadCommand, ReadResponse};
+use quorate_model::{NodeId, ReadCommand, ReadResponse};
 use quorate_ring::NodeEntry;
 
 use super::Worker;
 use crate::limits;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 
 /// The Cassandra version whose behaviour is offered.
 const RELEASE_VERSION: &str = "5.0.6";
@@ -25,7 +27,8 @@ impl Worker {
         command: &ReadCommand,
         resume: Option<&Continuation>,
     ) -> Option<ReadResponse> {
-        if !system_tables::is_system_table(table) {
+        if !system_tables::is_system_table(table) || self.snapshot.table(table.id).is_some() {
+            // An ordinary one, or one of the system's that is stored.
             return None;
         }
         let schema = &self.snapshot.metadata.schema;
@@ -69,6 +72,12 @@ impl Worker {
             peers: metadata.topology.nodes.values().filter(|node| node.id != me).map(node_fact).collect(),
         }
     }
+}
+
+/// Where a node can be reached: address and internode port.
+pub(super) fn address_of(_shared: &Shared, snapshot: &Snapshot, node: NodeId) -> (IpAddr, u16) {
+    let found = snapshot.metadata.topology.node(node).map(node_fact);
+    found.map_or((IpAddr::V4(Ipv4Addr::UNSPECIFIED), limits::INTERNODE_PORT), |fact| (fact.address, fact.storage_port))
 }
 
 fn node_fact(node: &NodeEntry) -> NodeFact {

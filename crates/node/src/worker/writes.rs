@@ -31,6 +31,10 @@ impl Worker {
         consistency: Consistency,
         write_type: WriteType,
     ) -> Result<(), RequestError> {
+        op.note(step.now, || match mutations.len() {
+            1 => "Determining replicas for mutation".to_owned(),
+            count => format!("Determining replicas for {count} mutations"),
+        });
         let mut encoded: Vec<EncodedMutation> = mutations.into_iter().map(EncodedMutation::new).collect();
         self.check_size(encoded.iter().map(|mutation| mutation.bytes.len()))?;
         if encoded.len() == 1
@@ -161,13 +165,13 @@ impl Worker {
         let Kind::Write(write) = &op.kind else { return };
         let Some(machine) = write.machine.part(part) else { return };
         let bytes = machine.mutation().bytes.clone();
-        let (node, snapshot) = (self.shared.id, Arc::clone(&self.snapshot));
+        let snapshot = Arc::clone(&self.snapshot);
         match self.hints.store(step.now, &self.shared, target, &bytes, (id, part)) {
             Ok(()) => {
-                op.note(step.now, node, || format!("Storing a hint for {}", snapshot.name_of(target)));
+                op.note(step.now, || format!("Storing a hint for {}", snapshot.name_of(target)));
             }
             Err(reason) => {
-                op.note(step.now, node, || format!("No hint was stored for {}: {reason}", snapshot.name_of(target)))
+                op.note(step.now, || format!("No hint was stored for {}: {reason}", snapshot.name_of(target)))
             }
         }
     }

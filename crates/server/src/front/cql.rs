@@ -10,7 +10,7 @@ mod handle;
 mod metadata;
 mod socket;
 
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,20 +91,26 @@ async fn accept(listener: StdListener, thread: Arc<Thread>) {
         let thread = Arc::clone(&thread);
         tokio::spawn(async move {
             match &thread.handshakes {
-                None => connection::serve(stream, share, &thread).await,
-                Some(handshakes) => Box::pin(agree_and_serve(handshakes, stream, share, &thread)).await,
+                None => connection::serve(stream, Some(address), share, &thread).await,
+                Some(handshakes) => Box::pin(agree_and_serve(handshakes, (stream, address), share, &thread)).await,
             }
         });
     }
 }
 
 /// Serves a connection on which TLS may or must be agreed on first.
-async fn agree_and_serve(handshakes: &Handshakes, stream: TcpStream, share: Share, thread: &Arc<Thread>) {
+async fn agree_and_serve(
+    handshakes: &Handshakes,
+    (stream, address): (TcpStream, SocketAddr),
+    share: Share,
+    thread: &Arc<Thread>,
+) {
+    let address = Some(address);
     match handshakes.accept(stream).await {
         None => {}
-        Some(Accepted::Plain(stream)) => connection::serve(stream, share, thread).await,
+        Some(Accepted::Plain(stream)) => connection::serve(stream, address, share, thread).await,
         Some(Accepted::Tls(stream)) => match TlsSocket::new(*stream) {
-            Ok(socket) => connection::serve(socket, share, thread).await,
+            Ok(socket) => connection::serve(socket, address, share, thread).await,
             Err(error) => tracing::debug!(%error, "a CQL connection ended"),
         },
     }

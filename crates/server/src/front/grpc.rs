@@ -33,8 +33,10 @@ impl QuorateService {
         options: AnswerOptions,
         convert: impl FnOnce(T) -> Result<ClientRequest, quorate_proto::ConvertError>,
     ) -> Result<Response<v1::QueryResponse>, Status> {
+        let client = request.remote_addr();
         let (metadata, _, message) = request.into_parts();
         let mut request = convert(message).map_err(|error| status(&protocol_error(&error)))?;
+        request.options.client = client.map(|client| client.ip()).filter(|_| request.options.tracing);
         apply_deadline(&mut request, &metadata);
         let response = call(&self.shared, self.clock, request).await;
         answer(response, options).map(Response::new)

@@ -1,6 +1,7 @@
 //! One driver's connection.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_cql_wire::convert::place_payload;
@@ -23,6 +24,8 @@ use crate::limits::{
 pub(super) struct Connection {
     inner: Mutex<Inner>,
     wake: Notify,
+    /// The client's address.
+    peer: Option<SocketAddr>,
 }
 
 /// What a connection is at the moment.
@@ -67,7 +70,7 @@ impl Inner {
 }
 
 impl Connection {
-    fn new(share: Share) -> Self {
+    fn new(share: Share, peer: Option<SocketAddr>) -> Self {
         let inner = Inner {
             wire: ServerConnection::new(CQL_REQUEST_BYTES_MAX),
             keyspace: None,
@@ -79,7 +82,12 @@ impl Connection {
             share,
             closed: false,
         };
-        Self { inner: Mutex::new(inner), wake: Notify::new() }
+        Self { inner: Mutex::new(inner), wake: Notify::new(), peer }
+    }
+
+    /// The client's IP address.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip())
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -157,8 +165,8 @@ enum End {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(mut socket: impl Socket, share: Share, thread: &Arc<Thread>) {
-    let connection = Arc::new(Connection::new(share));
+pub(super) async fn serve(mut socket: impl Socket, peer: Option<SocketAddr>, share: Share, thread: &Arc<Thread>) {
+    let connection = Arc::new(Connection::new(share, peer));
     let registration = thread.registry.add(&connection);
     let end = run(&mut socket, thread, &connection).await;
     socket.close();

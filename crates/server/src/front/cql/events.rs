@@ -8,7 +8,7 @@ use quorate_cql_wire::message::event::{Event, SchemaChanged, SchemaTarget, Statu
 use quorate_model::NodeId;
 use quorate_model::request::SchemaChangeKind;
 use quorate_model::schema::Schema;
-use quorate_node::Snapshot;
+use quorate_node::{Snapshot, is_system_keyspace};
 
 use super::connection::Connection;
 use super::{LOOK_INTERVAL, Thread};
@@ -120,11 +120,16 @@ fn schema_changes(old: &Schema, new: &Schema, events: &mut Vec<Event>) {
                 }
                 Some(before)
             }
+            // Clients have seen the system's own keyspaces from the first.
+            None if is_system_keyspace(name) => continue,
             None => {
                 push(SchemaChangeKind::Created, name, SchemaTarget::Keyspace);
                 None
             }
         };
+        if is_system_keyspace(name) {
+            continue;
+        }
         // Types first: tables are made of them.
         let (old_types, old_tables) = match before {
             Some(before) => (Some(&before.types), Some(&before.tables)),

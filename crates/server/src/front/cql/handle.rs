@@ -22,9 +22,6 @@ use super::metadata::id_of;
 use crate::front::{AnswerTo, Waiting, failed, refusal};
 use crate::shared::Shared;
 
-/// Said where a request was to be traced.
-const NO_TRACES: &str = "Tracing through CQL is not supported yet: the request was executed without";
-
 /// How a request arrived.
 #[derive(Clone, Copy)]
 pub(super) struct Arrived {
@@ -86,7 +83,10 @@ pub(super) fn request(thread: &Arc<Thread>, connection: &Arc<Connection>, arrive
             let message = "too many requests are in flight on this connection".to_owned();
             inner.wire.respond(version, stream, &ErrorMessage { message, kind: ErrorKind::Overloaded }.into());
         }
-        Ok(request) => {
+        Ok(mut request) => {
+            if tracing {
+                request.options.client = connection.peer();
+            }
             let order = inner.begin(body_bytes);
             drop(inner);
             execute(thread, connection, (order, now), request, asked);
@@ -138,11 +138,7 @@ fn start(startup: &Startup) -> ResponseMessage {
 
 /// The response that says what the machine has answered.
 pub(super) fn response(response: ClientResponse, asked: &Asked) -> ResponseMessage {
-    let ClientResponse { result, mut warnings, trace } = response;
-    if trace.is_some() {
-        // With a trace's id drivers would wait for rows of `system_traces` that never come.
-        warnings.push(NO_TRACES.to_owned());
-    }
+    let ClientResponse { result, warnings, trace } = response;
     let result = result.and_then(|answer| {
         if let Answer::Prepared(prepared) = &answer {
             asked.shared.prepared_metadata.announce(prepared.id, id_of(&prepared.result));
@@ -154,7 +150,9 @@ pub(super) fn response(response: ClientResponse, asked: &Asked) -> ResponseMessa
         Ok(result) => Response::Result(result),
         Err(error) => Response::Error(error_message(&error, &|node| address_of(&asked.shared, node))),
     };
-    ResponseMessage { tracing_id: None, warnings, custom_payload: Vec::new(), body }
+    // Its events are on their way to `system_traces`, where drivers look for them.
+    let tracing_id = trace.map(|trace| trace.session);
+    ResponseMessage { tracing_id, warnings, custom_payload: Vec::new(), body }
 }
 
 /// A node's address, as drivers know it.
