@@ -58,14 +58,14 @@ pub enum ReplicaRequest {
     /// Read.
     Read {
         /// What.
-        command: ReadCommand,
+        command: Arc<ReadCommand>,
         /// Whether the digest of the answer will do.
         digest_only: bool,
     },
     /// Apply what the replica was seen to lack. As a write, but not to be counted as one.
     Repair(EncodedMutation),
     /// Read what is left, of what the replica has lost too. For replicas that rebuild the same; never for an answer.
-    ReadRemains(ReadCommand),
+    ReadRemains(Arc<ReadCommand>),
 }
 
 impl ReplicaRequest {
@@ -208,9 +208,12 @@ impl Wire for ReplicaRequest {
     fn decode(input: &mut Reader) -> Result<Self, WireError> {
         match input.u8("replica request")? {
             0 => Ok(Self::Write(EncodedMutation::decode(input)?)),
-            1 => Ok(Self::Read { command: ReadCommand::decode(input)?, digest_only: input.bool("digest flag")? }),
+            1 => Ok(Self::Read {
+                command: Arc::new(ReadCommand::decode(input)?),
+                digest_only: input.bool("digest flag")?,
+            }),
             2 => Ok(Self::Repair(EncodedMutation::decode(input)?)),
-            3 => Ok(Self::ReadRemains(ReadCommand::decode(input)?)),
+            3 => Ok(Self::ReadRemains(Arc::new(ReadCommand::decode(input)?))),
             _ => Err(input.error("replica request", "an unknown kind")),
         }
     }

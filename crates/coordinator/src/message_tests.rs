@@ -25,8 +25,8 @@ fn requests() -> Vec<RequestEnvelope> {
     [
         ReplicaRequest::Write(mutation()),
         ReplicaRequest::Repair(mutation()),
-        ReplicaRequest::Read { command: command(), digest_only: true },
-        ReplicaRequest::ReadRemains(command()),
+        ReplicaRequest::Read { command: command().into(), digest_only: true },
+        ReplicaRequest::ReadRemains(command().into()),
     ]
     .into_iter()
     .map(|body| RequestEnvelope { id: 1 << 40, epoch: Epoch(9), timeout_ms: u32::MAX, trace: true, body })

@@ -12,6 +12,7 @@
 //! A replica that is slow, fails or is lost is replaced by another one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quorate_env::Instant;
 use quorate_model::read::NamedRows;
@@ -43,7 +44,7 @@ enum Kind {
 /// One round: a read of the same command from as many replicas as the level needs.
 #[derive(Debug)]
 struct Round {
-    command: ReadCommand,
+    command: Arc<ReadCommand>,
     /// Whether everybody is asked for data.
     full: bool,
     data: Vec<(usize, ReadResponse)>,
@@ -91,7 +92,7 @@ impl ReadMachine {
         out: &mut Vec<ReadOutput>,
     ) -> Self {
         let mut machine = Self {
-            round: Round::new(request.command.clone(), false, None),
+            round: Round::new(Arc::clone(&request.command), false, None),
             page: Page::new(request.command.clone(), request.resume.clone()),
             requirement: Requirement::none(request.consistency),
             candidates: Vec::new(),
@@ -223,7 +224,7 @@ impl ReadMachine {
         }
     }
 
-    fn begin_round(&mut self, command: ReadCommand, full: bool, now: Instant) {
+    fn begin_round(&mut self, command: Arc<ReadCommand>, full: bool, now: Instant) {
         self.state = State::Gathering;
         self.in_flight.clear();
         self.round = Round::new(command, full, self.request.speculative_delay.map(|delay| now + delay));
@@ -238,7 +239,7 @@ impl ReadMachine {
     }
 
     fn send_read(&mut self, index: usize, kind: Kind, out: &mut Vec<ReadOutput>) {
-        let command = self.round.command.clone();
+        let command = Arc::clone(&self.round.command);
         self.send(index, kind, ReplicaRequest::Read { command, digest_only: kind == Kind::Digest }, out);
     }
 
@@ -479,8 +480,8 @@ impl ReadMachine {
     }
 
     /// The rest of the command, from this place on; `None` if there is none.
-    fn command_from(&self, place: &Resume, row_limit: u32) -> Option<ReadCommand> {
-        let mut command = ReadCommand { row_limit, ..self.request.command.clone() };
+    fn command_from(&self, place: &Resume, row_limit: u32) -> Option<Arc<ReadCommand>> {
+        let mut command = ReadCommand { row_limit, ..ReadCommand::clone(&self.request.command) };
         match &mut command.target {
             ReadTarget::Partition(_) => {
                 command.slices = self.request.command.slices_from(place);
@@ -490,17 +491,18 @@ impl ReadMachine {
             }
             ReadTarget::Range { from, .. } => *from = Some(place.clone()),
         }
-        Some(self.for_replicas(command))
+        Some(self.for_replicas(Arc::new(command)))
     }
 
     /// Within one partition both row limits are one, and then replicas say exactly where they stopped.
-    fn for_replicas(&self, mut command: ReadCommand) -> ReadCommand {
+    fn for_replicas(&self, mut command: Arc<ReadCommand>) -> Arc<ReadCommand> {
         if let ReadTarget::Partition(key) = &command.target
             && command.per_partition_limit != u32::MAX
         {
             let left = command.per_partition_limit.saturating_sub(self.page.counted_of(key));
-            command.row_limit = command.row_limit.min(left);
-            command.per_partition_limit = u32::MAX;
+            let own = Arc::make_mut(&mut command);
+            own.row_limit = own.row_limit.min(left);
+            own.per_partition_limit = u32::MAX;
         }
         command
     }
@@ -571,7 +573,7 @@ impl ReadMachine {
 }
 
 impl Round {
-    fn new(command: ReadCommand, full: bool, speculate_at: Option<Instant>) -> Self {
+    fn new(command: Arc<ReadCommand>, full: bool, speculate_at: Option<Instant>) -> Self {
         Self {
             command,
             full,

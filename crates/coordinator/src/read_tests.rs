@@ -60,7 +60,7 @@ fn partition(rows: &[(u8, i64)]) -> Partition {
 
 fn request(consistency: Consistency, speculative_delay: Option<Duration>) -> ReadRequest {
     ReadRequest {
-        command: ReadCommand {
+        command: Arc::new(ReadCommand {
             table: TableId::default(),
             target: ReadTarget::Partition(key()),
             slices: vec![(Position::START, Position::END)],
@@ -70,7 +70,7 @@ fn request(consistency: Consistency, speculative_delay: Option<Duration>) -> Rea
             byte_limit: u32::MAX,
             now: Seconds(100),
             rows: RowChoice::All,
-        },
+        }),
         resume: None,
         consistency,
         deadline: DEADLINE,
@@ -317,8 +317,9 @@ fn a_stale_plan_starts_the_read_again() {
 #[test]
 fn every_partition_is_mended_before_the_answer() {
     let mut request = request(Consistency::Quorum, None);
-    request.command.target = ReadTarget::Range { after: None, last: Token::MAX, from: None };
-    request.command.row_limit = 10;
+    let command = Arc::make_mut(&mut request.command);
+    command.target = ReadTarget::Range { after: None, last: Token::MAX, from: None };
+    command.row_limit = 10;
     let other = DecoratedKey { token: Token(8), key: PartitionKey(Bytes::from_static(b"l")) };
     let full = ReadResponse {
         partitions: vec![(key(), partition(&[(1, 5)])), (other, partition(&[(2, 5)]))],

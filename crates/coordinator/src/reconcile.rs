@@ -8,6 +8,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quorate_model::read::LimitCounter;
 use quorate_model::read::{NamedRows, Resume};
@@ -187,7 +188,7 @@ fn live_rows(partition: &Partition, now: Seconds) -> u32 {
 /// Fills a page: cuts what comes in, in read order, by the limits of the client's command, over any number of rounds.
 #[derive(Clone, Debug)]
 pub struct Page {
-    command: ReadCommand,
+    command: Arc<ReadCommand>,
     resume: Option<Continuation>,
     counter: LimitCounter,
     response: ReadResponse,
@@ -195,7 +196,7 @@ pub struct Page {
 
 impl Page {
     /// An empty page of the client's whole command.
-    pub fn new(command: ReadCommand, resume: Option<Continuation>) -> Self {
+    pub fn new(command: Arc<ReadCommand>, resume: Option<Continuation>) -> Self {
         let counter = LimitCounter::new(&command);
         Self { command, resume, counter, response: ReadResponse::default() }
     }
@@ -226,7 +227,7 @@ impl Page {
                 continue;
             }
             let unfinished = frontier.filter(|place| place.key == key && place.position.is_some());
-            let mut command = self.command.clone();
+            let mut command = ReadCommand::clone(&self.command);
             if command.per_partition_limit != u32::MAX {
                 command.per_partition_limit -= counted;
             }

@@ -1,5 +1,6 @@
 //! What a read is asked, told and says: the words of [`crate::read`] and [`crate::scan`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_env::Instant;
@@ -27,7 +28,7 @@ pub enum ReadRepair {
 #[derive(Clone, Debug)]
 pub struct ReadRequest {
     /// The client's whole command, the same for every page (but for `row_limit`, of which earlier pages took their part).
-    pub command: ReadCommand,
+    pub command: Arc<ReadCommand>,
     /// Where this page begins, if it is not the first.
     pub resume: Option<Continuation>,
     /// How many replicas must answer.

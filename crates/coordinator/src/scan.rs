@@ -3,6 +3,7 @@
 //! Inputs and outputs are those of [`ReadMachine`], so that a driver treats both alike.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use quorate_env::Instant;
 use quorate_model::request::RequestError;
@@ -195,8 +196,9 @@ impl ScanMachine {
     fn begin(&mut self, now: Instant, out: &mut Vec<ReadOutput>) {
         let Some(range) = self.waiting.pop_front() else { return };
         let mut request = self.request.clone();
-        request.command.row_limit = self.page.rows_left();
-        if let ReadTarget::Range { after, last, .. } = &mut request.command.target {
+        let command = Arc::make_mut(&mut request.command);
+        command.row_limit = self.page.rows_left();
+        if let ReadTarget::Range { after, last, .. } = &mut command.target {
             (*after, *last) = (range.after, range.last);
         }
         let within = |resume: &Continuation| {

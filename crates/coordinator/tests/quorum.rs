@@ -112,7 +112,7 @@ fn read(
         rows: RowChoice::All,
     };
     let request = ReadRequest {
-        command,
+        command: command.into(),
         resume: None,
         consistency: level,
         deadline: Instant(10_000_000),

@@ -28,7 +28,7 @@ fn all_pages(
     for _ in 0..2000 {
         let now = START;
         let request = ReadRequest {
-            command: command.clone(),
+            command: command.clone().into(),
             resume: resume.clone(),
             consistency,
             deadline: now + Duration::from_secs(10),

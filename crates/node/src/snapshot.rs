@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use quorate_coordinator::{PlanInput, ReplicaPlan, ReplicaView, ReplicationFactors};
+use quorate_coordinator::{PlanInput, ReplicaPlan, ReplicaView, ReplicationFactors, SpeculativeRetry};
 use quorate_membership::metadata::ClusterMetadata;
 use quorate_model::request::RequestError;
 use quorate_model::schema::{Replication, Table};
@@ -36,6 +36,8 @@ pub struct TablePlacement {
     pub placements: Arc<Placements>,
     /// How many copies are wanted.
     pub factors: Arc<ReplicationFactors>,
+    /// When reads ask one replica more.
+    pub speculative_retry: Option<SpeculativeRetry>,
 }
 
 impl Snapshot {
@@ -48,7 +50,9 @@ impl Snapshot {
             let factors = Arc::new(replication_factors(&keyspace.replication));
             for table in keyspace.tables.values() {
                 let (placements, factors) = (Arc::clone(&placements), Arc::clone(&factors));
-                tables.insert(table.id, TablePlacement { table: Arc::clone(table), placements, factors });
+                let speculative_retry = SpeculativeRetry::parse(&table.options.speculative_retry);
+                let table = Arc::clone(table);
+                tables.insert(table.id, TablePlacement { table, placements, factors, speculative_retry });
             }
         }
         let names = metadata.topology.nodes.values();

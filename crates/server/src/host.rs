@@ -5,7 +5,6 @@
 //! thread. No borrow of it lasts over an `await`.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quorate_env::{Instant, Now};
@@ -20,6 +19,7 @@ use crate::machine::Machine;
 use crate::mailbox::Mail;
 use crate::shared::Shared;
 use crate::transport::Transport;
+use crate::waiting::WaitingTable;
 
 thread_local! {
     static HOST: RefCell<Option<Host>> = const { RefCell::new(None) };
@@ -33,8 +33,7 @@ pub(crate) struct Host {
     machine: Box<dyn Machine>,
     clock: Clock,
     out: Vec<Output>,
-    waiting: BTreeMap<RequestId, Waiting>,
-    next_request: u64,
+    waiting: WaitingTable<Waiting>,
     /// When the ticker will wake; it is woken earlier if the machine's deadline comes to lie before it.
     armed: Option<Instant>,
     ticker: Arc<Notify>,
@@ -49,8 +48,7 @@ impl Host {
             machine,
             clock,
             out: Vec::new(),
-            waiting: BTreeMap::new(),
-            next_request: 0,
+            waiting: WaitingTable::default(),
             armed: None,
             ticker: Arc::new(Notify::new()),
         }
@@ -88,17 +86,15 @@ impl Host {
 
     /// The same, for one of many requests that came together and share one look at the clock.
     pub(crate) fn request_at(&mut self, now: Now, request: ClientRequest, waiting: Waiting) -> RequestId {
-        self.next_request += 1;
-        let id = RequestId(self.next_request);
         self.shared.metrics.request_begins();
-        self.waiting.insert(id, waiting);
+        let id = self.waiting.insert(waiting);
         self.input_at(now, Input::Client { id, request });
         id
     }
 
     /// Nobody waits for this request any more.
     pub(crate) fn cancel(&mut self, id: RequestId) {
-        if self.waiting.remove(&id).is_some() {
+        if self.waiting.remove(id).is_some() {
             self.shared.metrics.request_cancelled();
             self.input(Input::Cancel(id));
         }
@@ -114,7 +110,7 @@ impl Host {
             Output::Send { to, lane, frame } => self.transport.send(to, lane, frame),
             Output::SendToAddress { address, frame } => self.transport.send_to_address(&address, frame),
             Output::Reply { id, response } => {
-                if let Some(waiting) = self.waiting.remove(&id) {
+                if let Some(waiting) = self.waiting.remove(id) {
                     waiting.answer(*response, &self.shared.metrics);
                 }
             }

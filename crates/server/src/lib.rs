@@ -40,6 +40,7 @@ mod start;
 mod threads;
 mod tls;
 mod transport;
+mod waiting;
 
 pub use config::{CommitLogMode, Config, ConfigError, KEYS, Layers, LogFormat};
 pub use driver::{NodeView, Opened, Phase};

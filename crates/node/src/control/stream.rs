@@ -5,6 +5,7 @@
 //! system store. Everything may be repeated: merging is idempotent.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_coordinator::message::{
@@ -144,8 +145,8 @@ impl Control {
         };
         let timeout_ms = u32::try_from(PAGE_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
         let body = match copying.remains {
-            true => ReplicaRequest::ReadRemains(command),
-            false => ReplicaRequest::Read { command, digest_only: false },
+            true => ReplicaRequest::ReadRemains(Arc::new(command)),
+            false => ReplicaRequest::Read { command: Arc::new(command), digest_only: false },
         };
         let frame = Frame::Request(RequestEnvelope { id: call, epoch, timeout_ms, trace: false, body });
         copying.state = State::Asked { call, source, deadline: step.now.mono + PAGE_TIMEOUT };

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use quorate_coordinator::message::ReplicaResponse;
 use quorate_coordinator::{
     Continuation, ReadInput, ReadMachine, ReadOutput, ReadRepair, ReadRequest, ReadStats, ScanMachine, ScanRange,
-    SpeculativeRetry,
 };
 use quorate_cql::{PageProgress, ReadOperation, ResultBuilder};
 use quorate_env::Instant;
@@ -257,7 +256,7 @@ impl Worker {
             return Err(RequestError::invalid("the table does not exist any more"));
         };
         let options = &placement.table.options;
-        let speculative = SpeculativeRetry::parse(&options.speculative_retry);
+        let speculative = placement.speculative_retry;
         let deadline = op.deadline.max(step.now.mono + read.timeout);
         let request = ReadRequest {
             resume: read.resume.clone(),
@@ -268,7 +267,7 @@ impl Worker {
                 true => ReadRepair::None,
                 false => ReadRepair::Blocking,
             },
-            command,
+            command: Arc::new(command),
         };
         op.deadline = deadline;
         op.epoch = self.snapshot.epoch();

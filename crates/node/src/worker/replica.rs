@@ -228,7 +228,7 @@ impl Replica {
     fn read(
         &mut self,
         context: &mut Context<'_>,
-        command: ReadCommand,
+        command: Arc<ReadCommand>,
         read: ReadOfStorage,
         pending: PendingRead,
     ) -> Result<(), ReplicaFailure> {
