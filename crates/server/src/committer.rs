@@ -24,6 +24,8 @@ pub(crate) struct Committer {
 struct State {
     wanted: bool,
     stopped: bool,
+    /// The mailboxes of those who asked: nobody else is woken when it is done.
+    askers: Vec<Arc<Mailbox>>,
 }
 
 /// Stands for 'everything, also what is appended later', for modes in which writes do not wait.
@@ -33,7 +35,7 @@ const NEVER_WAIT: LogPosition = LogPosition { segment: u64::MAX, offset: u64::MA
 const PERIOD_MAX: Duration = Duration::from_secs(1);
 
 impl Committer {
-    /// Starts the thread. Every sync is told to all of these mailboxes.
+    /// Starts the thread. A sync is told to those who asked for it, a failure to all of these mailboxes.
     pub(crate) fn start(
         mode: CommitLogMode,
         period: Duration,
@@ -59,9 +61,12 @@ impl Committer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something waits.
-    pub(crate) fn request(&self) {
+    /// Something waits, and its owner is to hear when it is durable.
+    pub(crate) fn request(&self, asker: &Arc<Mailbox>) {
         let mut state = self.state();
+        if !state.askers.iter().any(|known| Arc::ptr_eq(known, asker)) {
+            state.askers.push(Arc::clone(asker));
+        }
         if !state.wanted {
             state.wanted = true;
             drop(state);
@@ -86,9 +91,10 @@ impl Committer {
             }
             // What is appended from here on asks again; what was appended before is covered by this sync.
             state.wanted = false;
+            let askers = std::mem::take(&mut state.askers);
             drop(state);
             let result = sync();
-            tell(workers, &result);
+            tell(if result.is_ok() { &askers } else { workers }, &result);
             if result.is_err_and(|error| is_final(&error)) {
                 return;
             }
@@ -156,11 +162,38 @@ mod tests {
     }
 
     #[test]
+    fn a_sync_wakes_those_who_asked_and_a_failure_all() {
+        let mailboxes: Vec<Arc<Mailbox>> = (0..2).map(|_| Arc::default()).collect();
+        let (sender, go) = channel::<Result<LogPosition, StorageError>>();
+        let (done, syncs) = channel();
+        let sync = move || {
+            let result = go.recv().unwrap();
+            done.send(()).unwrap();
+            result
+        };
+        let (mode, sync) = (CommitLogMode::Group, Box::new(Mutex::new(sync)));
+        let sync: SyncLog = Box::new(move || (sync.lock().unwrap())());
+        let committer = Committer::start(mode, Duration::from_millis(1), sync, mailboxes.clone()).unwrap();
+        for result in [Ok(LogPosition::default()), Err(StorageError::NoSpace("full".to_owned()))] {
+            committer.request(&mailboxes[0]);
+            sender.send(result).unwrap();
+            syncs.recv_timeout(LIMIT).unwrap();
+        }
+        // A third sync begins only when the second was told.
+        committer.request(&mailboxes[1]);
+        sender.send(Ok(LogPosition::default())).unwrap();
+        syncs.recv_timeout(LIMIT).unwrap();
+        assert_eq!(mailboxes[0].len(), 2, "its own sync, and the failure");
+        assert!(mailboxes[1].len() >= 1, "the failure");
+        committer.stop();
+    }
+
+    #[test]
     fn missing_room_ends_when_there_is_room() {
         let full = || Err(StorageError::NoSpace("full".to_owned()));
         let (committer, syncs) = start(CommitLogMode::Group, vec![full(), full(), Ok(LogPosition::default())]);
         for _ in 0..3 {
-            committer.request();
+            committer.request(&Arc::default());
             syncs.recv_timeout(LIMIT).expect("the committer goes on after a full disk");
         }
         committer.stop();
@@ -174,9 +207,9 @@ mod tests {
     #[test]
     fn a_log_that_failed_is_not_synced_again() {
         let (committer, syncs) = start(CommitLogMode::Group, vec![Err(StorageError::Poisoned("bad".to_owned()))]);
-        committer.request();
+        committer.request(&Arc::default());
         syncs.recv_timeout(LIMIT).unwrap();
-        committer.request();
+        committer.request(&Arc::default());
         assert!(syncs.recv_timeout(Duration::from_millis(100)).is_err());
     }
 }

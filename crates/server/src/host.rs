@@ -119,7 +119,11 @@ impl Host {
                     self.shared.jobs.submit(job, Arc::clone(mailbox));
                 }
             }
-            Output::SyncLog => self.shared.committer.request(),
+            Output::SyncLog => {
+                if let Some(mailbox) = self.shared.mailbox(self.id) {
+                    self.shared.committer.request(mailbox);
+                }
+            }
             Output::Internal { to, message } => match self.shared.mailbox(to) {
                 Some(mailbox) => mailbox.send(Mail::Input(Input::Internal(message))),
                 None => panic!("a message for machine {}, of which there is none", to.0),

@@ -63,7 +63,7 @@ fn check(found: &BTreeMap<DecoratedKey, Partition>, known: &[Mutation], unknown:
     for mutation in unknown {
         let rows = mutation.update.rows.iter();
         let Some(partition) = with(&[]).remove(&mutation.key) else { continue };
-        let there = rows.filter(|(key, row)| partition.rows.get(*key) == Some(*row)).count();
+        let there = rows.filter(|(key, row)| partition.rows.get(key) == Some(*row)).count();
         let newer =
             mutation.update.rows.keys().any(|key| {
                 partition.rows.get(key).is_some_and(|row| row.liveness > mutation.update.rows[key].liveness)
