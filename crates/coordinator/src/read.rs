@@ -393,9 +393,9 @@ impl ReadMachine {
             rows: RowChoice::Named(named),
             row_limit: u32::MAX,
             per_partition_limit: u32::MAX,
-            ..self.round.command.clone()
+            ..ReadCommand::clone(&self.round.command)
         };
-        self.begin_round(command, true, now);
+        self.begin_round(Arc::new(command), true, now);
         self.round.offered_to = offered_to;
     }
 

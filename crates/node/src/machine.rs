@@ -110,7 +110,8 @@ pub enum Output {
     },
     /// Run a job on a pool and return its [`JobDone`] to this machine.
     Job(Job),
-    /// Something waits in the commit log: have the committer call `Storage::sync_log` and tell all workers.
+    /// Something waits in the commit log: have the committer call `Storage::sync_log` and tell this machine. A
+    /// failure is told to all workers.
     SyncLog,
     /// Pass to another machine of the same node.
     Internal {

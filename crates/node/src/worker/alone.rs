@@ -14,6 +14,7 @@ use quorate_coordinator::message::{EncodedMutation, ReplicaResponse};
 use quorate_coordinator::write::WriteOutput;
 use quorate_coordinator::{Requirement, reconcile};
 use quorate_env::Instant;
+use quorate_model::read::RowChoice;
 use quorate_model::request::{Answer, ClientResponse, RequestError, WriteType};
 use quorate_model::{Consistency, Mutation, ReadCommand, ReadResponse, ReadTarget, Token};
 use quorate_storage::Access;
@@ -113,7 +114,7 @@ impl Worker {
         timeout: Duration,
     ) -> Option<ReadResponse> {
         let ReadTarget::Partition(key) = &command.target else { return None };
-        if op.trace.is_some() || timeout < Duration::from_millis(1) {
+        if op.trace.is_some() || command.rows != RowChoice::All || timeout < Duration::from_millis(1) {
             return None;
         }
         let placement = self.snapshot.table(command.table)?;
