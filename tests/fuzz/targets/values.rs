@@ -36,7 +36,7 @@ thread_local! {
 fuzz_target!(|data: &[u8]| {
     let [choice, bytes @ ..] = data else { return };
     let index = usize::from(*choice) % TYPES.len();
-    let value = BoundValue::Value(Bytes::copy_from_slice(bytes));
+    let value = BoundValue::Bytes(Bytes::copy_from_slice(bytes));
     WORLD.with_borrow_mut(|world| {
         let insert = format!("INSERT INTO t{index} (k, v) VALUES (1, ?)");
         if world.run_with(&insert, &Values::Positional(vec![value.clone()]), None).is_ok() {
