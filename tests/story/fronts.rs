@@ -60,7 +60,7 @@ async fn run(ip: Ipv4Addr, front: &str, text: &str, format: &str) -> Ran {
     let mut ran = shell_with(ip, &text, &["--front", front, "--format", format]).await;
     // gRPC is a letter longer than CQL.
     for said in [&mut ran.stdout, &mut ran.stderr] {
-        *said = said.replace(&keyspace, "ks").replace('-', "").replace(' ', "");
+        *said = said.replace(&keyspace, "ks").replace(['-', ' '], "");
     }
     ran.command = text;
     ran

@@ -31,9 +31,15 @@ pub struct Tls {
 #[derive(Clone, Default)]
 struct Pem {
     authorities: Arc<[u8]>,
-    /// Certificate and key.
-    identity: Option<(Arc<[u8]>, Arc<[u8]>)>,
+    identity: Option<PemIdentity>,
     server_name: Option<String>,
+}
+
+/// Who the client is.
+#[derive(Clone)]
+struct PemIdentity {
+    certificate: Arc<[u8]>,
+    key: Arc<[u8]>,
 }
 
 impl fmt::Debug for Tls {
@@ -57,7 +63,7 @@ impl Tls {
         PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| wrong(format!("the client's key is no private key in PEM: {error}")))?;
         let config = (*self.config).clone().identity(Identity::from_pem(certificate, key));
-        let identity = Some((certificate.into(), key.into()));
+        let identity = Some(PemIdentity { certificate: certificate.into(), key: key.into() });
         Ok(Self { config: Arc::new(config), pem: Pem { identity, ..self.pem } })
     }
 
@@ -80,7 +86,9 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong(error.to_string()))?
             .with_root_certificates(roots);
-        let Some((certificate, key)) = &self.pem.identity else { return Ok(builder.with_no_client_auth()) };
+        let Some(PemIdentity { certificate, key }) = &self.pem.identity else {
+            return Ok(builder.with_no_client_auth());
+        };
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| wrong(format!("the client's key: {error}")))?;
         let chain = certificates(certificate)?;
         builder.with_client_auth_cert(chain, key).map_err(|error| wrong(format!("the client's certificate: {error}")))

@@ -211,8 +211,7 @@ impl Worker {
         let Some(mutation) = self.replica.mutation_of(origin) else { return false };
         let Some(write) = self.alone.take(first) else { return false };
         let mut op = Op::new(write.client, write.arrived, write.deadline, self.snapshot.epoch());
-        self.next_op += 1;
-        let id = self.next_op;
+        let id = self.requests.draw();
         match self.plan_mutation(&mutation) {
             Err(error) => self.answer(step, &mut op, Err(error)),
             Ok(plan) => {

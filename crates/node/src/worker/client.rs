@@ -49,8 +49,7 @@ impl Worker {
         let timeout = self.timeout_of(&request);
         let mut op = Op::new(client, step.now.mono, step.now.mono + timeout, self.snapshot.epoch());
         op.trace = self.new_trace(step, &request);
-        self.next_op += 1;
-        let id = self.next_op;
+        let id = self.requests.draw();
         if let Err(error) = self.execute(step, id, &mut op, request, timeout) {
             self.answer(step, &mut op, Err(error));
         }
@@ -81,8 +80,8 @@ impl Worker {
         }
         // Answered writes stay until their last replica has answered or their time is over.
         let unfinished_max = self.shared.config.requests_max.saturating_mul(limits::UNFINISHED_FACTOR);
-        if self.ops.len() >= unfinished_max {
-            let text = format!("{} writes still wait for a slow replica", self.ops.len());
+        if self.requests.by_id.len() >= unfinished_max {
+            let text = format!("{} writes still wait for a slow replica", self.requests.by_id.len());
             return Err(RequestError::Overloaded(text));
         }
         Ok(())
@@ -90,7 +89,7 @@ impl Worker {
 
     /// Clients that wait for an answer.
     pub(super) fn clients_waiting(&self) -> usize {
-        self.by_client.len() + self.alone.count()
+        self.requests.by_client.len() + self.alone.count()
     }
 
     fn timeout_of(&self, request: &ClientRequest) -> Duration {
@@ -343,8 +342,8 @@ impl Worker {
 
     /// The client is gone: reads end, writes go on to their hints, and nobody is answered.
     pub(super) fn cancel(&mut self, client: RequestId) {
-        let Some(id) = self.by_client.remove(&client) else { return self.cancel_alone(client) };
-        let Some(mut op) = self.ops.remove(&id) else { return };
+        let Some(id) = self.requests.by_client.remove(&client) else { return self.cancel_alone(client) };
+        let Some(mut op) = self.requests.by_id.remove(&id) else { return };
         op.answered = true;
         self.put_back(id, op);
     }

@@ -9,13 +9,13 @@ mod op;
 mod parked;
 mod reads;
 mod replica;
+mod requests;
 mod statements;
 mod system;
 mod trace;
 mod traces;
 mod writes;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quorate_coordinator::Tag;
@@ -27,7 +27,7 @@ use quorate_model::request::{ClientResponse, RequestError};
 use quorate_model::wire::Wire;
 
 use crate::internal::Message;
-use crate::machine::{Input, Internal, Lane, MachineId, Output, PeerAddress, RequestId};
+use crate::machine::{Input, Internal, Lane, MachineId, Output, PeerAddress};
 use crate::peer::Frame;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -37,6 +37,7 @@ use hints::Hints;
 use op::Op;
 use parked::Parked;
 use replica::{Context, Origin, Replica, Served};
+use requests::Requests;
 use statements::Statements;
 use traces::Traces;
 
@@ -52,13 +53,9 @@ pub struct Worker {
     shared: Arc<Shared>,
     snapshot: Arc<Snapshot>,
     version: u64,
-    /// Boxed: each answer takes one out and puts it back.
-    ops: BTreeMap<u64, Box<Op>>,
-    next_op: u64,
-    by_client: BTreeMap<RequestId, u64>,
+    requests: Requests,
     alone: Alone,
     calls: Calls,
-    timers: BTreeSet<(Instant, u64)>,
     replica: Replica,
     parked: Parked,
     hints: Hints,
@@ -78,12 +75,9 @@ impl Worker {
             shared,
             snapshot,
             version,
-            ops: BTreeMap::new(),
-            next_op: 0,
-            by_client: BTreeMap::new(),
+            requests: Requests::default(),
             alone: Alone::default(),
             calls: Calls::default(),
-            timers: BTreeSet::new(),
             replica: Replica::default(),
             parked: Parked::default(),
             hints: Hints::default(),
@@ -142,19 +136,13 @@ impl Worker {
 
     /// When it wants an [`Input::Tick`] at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        let timer = self.timers.first().map(|(at, _)| *at);
-        [timer, self.parked.deadline(), self.alone.deadline()].into_iter().flatten().min()
+        [self.requests.deadline(), self.parked.deadline(), self.alone.deadline()].into_iter().flatten().min()
     }
 
     /// Asserts the invariants between its tables.
     pub fn check(&self) {
-        for (at, op) in &self.timers {
-            assert_eq!(self.ops.get(op).and_then(|op| op.timer), Some(*at), "a timer of an operation that has none");
-        }
+        self.requests.check();
         self.alone.check();
-        for op in self.by_client.values() {
-            assert!(self.ops.contains_key(op), "a client waits for an operation that is gone");
-        }
     }
 
     /// Takes up a newer snapshot: what waited for it goes on.
@@ -176,7 +164,7 @@ impl Worker {
         }
         let epoch = self.snapshot.epoch();
         let ready: Vec<u64> =
-            self.ops.iter().filter(|(_, op)| op.waits_for_at_most(epoch)).map(|(id, _)| *id).collect();
+            self.requests.by_id.iter().filter(|(_, op)| op.waits_for_at_most(epoch)).map(|(id, _)| *id).collect();
         for id in ready {
             self.with_op(step, id, |worker, step, op| worker.replan(step, id, op));
         }
@@ -328,12 +316,12 @@ impl Worker {
     fn fire_timers(&mut self, step: &mut Step<'_>) {
         self.refuse_expired(step);
         self.hand_over_late(step);
-        while let Some((at, id)) = self.timers.first().copied() {
+        while let Some((at, id)) = self.requests.timers.first().copied() {
             if at > step.now.mono {
                 break;
             }
-            self.timers.remove(&(at, id));
-            if let Some(op) = self.ops.get_mut(&id) {
+            self.requests.timers.remove(&(at, id));
+            if let Some(op) = self.requests.by_id.get_mut(&id) {
                 op.timer = None;
             }
             self.with_op(step, id, |worker, step, op| worker.op_tick(step, id, op));
@@ -342,7 +330,7 @@ impl Worker {
 
     /// Takes an operation out, lets it act, and puts it back unless it is finished.
     fn with_op(&mut self, step: &mut Step<'_>, id: u64, act: impl FnOnce(&mut Self, &mut Step<'_>, &mut Op)) {
-        let Some(mut op) = self.ops.remove(&id) else { return };
+        let Some(mut op) = self.requests.by_id.remove(&id) else { return };
         act(self, step, &mut op);
         self.put_back(id, op);
     }
@@ -351,10 +339,10 @@ impl Worker {
         let wanted = if op.is_finished() { None } else { op.wanted_tick() };
         if op.timer != wanted {
             if let Some(at) = op.timer {
-                self.timers.remove(&(at, id));
+                self.requests.timers.remove(&(at, id));
             }
             if let Some(at) = wanted {
-                self.timers.insert((at, id));
+                self.requests.timers.insert((at, id));
             }
             op.timer = wanted;
         }
@@ -370,9 +358,9 @@ impl Worker {
                 && let Some(client) = op.client
             {
                 op.is_filed = true;
-                self.by_client.insert(client, id);
+                self.requests.by_client.insert(client, id);
             }
-            self.ops.insert(id, op);
+            self.requests.by_id.insert(id, op);
         }
     }
 
@@ -380,7 +368,7 @@ impl Worker {
         if op.is_filed
             && let Some(client) = op.client
         {
-            self.by_client.remove(&client);
+            self.requests.by_client.remove(&client);
         }
     }
 

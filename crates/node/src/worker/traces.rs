@@ -131,8 +131,7 @@ impl Worker {
         let (now, epoch) = (step.now.mono, self.snapshot.epoch());
         let mut op = Box::new(Op::new(None, now, now + limits::TRACE_WRITE_TIMEOUT, epoch));
         op.storing = Some(write);
-        self.next_op += 1;
-        let id = self.next_op;
+        let id = self.requests.draw();
         if let Err(error) = self.start_writes(step, id, &mut op, mutations, level, WriteType::Simple) {
             self.answer(step, &mut op, Err(error));
         }
