@@ -5,6 +5,7 @@
 mod definitions;
 mod distributed;
 mod rows;
+mod views;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -45,7 +46,7 @@ pub struct NodeFact {
     /// The address that other nodes use.
     pub address: IpAddr,
     pub storage_port: u16,
-    /// The address that clients use: never an unspecified one.
+    /// The address that clients use. An unspecified one is not known, and shows as null.
     pub native_address: IpAddr,
     pub native_port: u16,
     pub datacenter: String,

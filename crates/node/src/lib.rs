@@ -31,6 +31,7 @@ mod prepared;
 mod settings;
 mod shared;
 mod snapshot;
+mod surroundings;
 mod worker;
 
 pub use config::{NodeConfig, Timing};
@@ -43,4 +44,5 @@ pub use peer::Frame;
 pub use quorate_cql::system_tables::is_system_keyspace;
 pub use shared::{NodePhase, Shared};
 pub use snapshot::{Snapshot, TablePlacement};
+pub use surroundings::{ClientFact, Surroundings, TlsFact};
 pub use worker::Worker;

@@ -80,6 +80,12 @@ impl PreparedTexts {
         inner.texts.get(&id).map(|(_, text)| text.clone())
     }
 
+    /// All of them: identity, keyspace and text.
+    pub(crate) fn all(&self) -> Vec<(StatementId, Option<String>, String)> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.texts.iter().map(|(id, (_, known))| (*id, known.keyspace.clone(), known.text.clone())).collect()
+    }
+
     /// Forgets a text: its users prepare it again.
     pub(crate) fn forget(&self, id: StatementId) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);

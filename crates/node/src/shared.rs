@@ -1,5 +1,6 @@
 //! What a node's machines share: the storage engine, the present snapshot, the clock, the counters.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -11,6 +12,7 @@ use crate::config::NodeConfig;
 use crate::metrics::{Metrics, Sample, SampleKind};
 use crate::prepared::PreparedTexts;
 use crate::snapshot::Snapshot;
+use crate::surroundings::{Around, Surroundings};
 
 /// Where a node is in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +68,7 @@ pub struct Shared {
     pub prepared: PreparedTexts,
     /// How many of the requests that ask for no trace are traced all the same.
     pub trace_probability: TraceProbability,
+    pub(crate) around: Around,
     storage: Arc<Storage>,
     snapshot: RwLock<Arc<Snapshot>>,
     version: AtomicU64,
@@ -81,6 +84,7 @@ impl Shared {
             clock: HybridClock::default(),
             prepared: PreparedTexts::default(),
             trace_probability: TraceProbability::default(),
+            around: Around::default(),
             storage,
             snapshot: RwLock::new(Arc::new(snapshot)),
             version: AtomicU64::new(1),
@@ -101,6 +105,16 @@ impl Shared {
     /// Grows with every published snapshot: a cheap way to notice a change.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
+    }
+
+    /// Tells the node what is around it. Whoever comes first stays.
+    pub fn set_surroundings(&self, surroundings: Arc<dyn Surroundings>) {
+        self.around.set(surroundings);
+    }
+
+    /// The IP address of `HOST:PORT`; none if the host is a name whose address is not known.
+    pub fn ip_of(&self, address: &str) -> Option<IpAddr> {
+        self.around.ip(address)
     }
 
     /// Where the node is in its life.

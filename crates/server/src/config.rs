@@ -4,6 +4,7 @@
 //! `--data-dir`. [`KEYS`] lists and documents them all.
 
 mod nearest;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod tls;

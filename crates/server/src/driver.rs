@@ -1,12 +1,15 @@
 //! The one place that knows how a node is opened.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use quorate_env::{Instant, Now};
 use quorate_model::{ClusterId, NodeId};
 use quorate_node::metrics::Sample;
-use quorate_node::{Control, Input, Node, NodeConfig, NodePhase, Output, Shared, Snapshot, Timing, Worker};
+use quorate_node::{
+    Control, Input, Node, NodeConfig, NodePhase, Output, Shared, Snapshot, Surroundings, Timing, Worker,
+};
 use quorate_os::{Clock, DataDirLock, RealDisk, SledStore, entropy_seed};
 use quorate_storage::{OpenReport, StorageOptions};
 
@@ -43,6 +46,14 @@ pub trait NodeView: Send + Sync {
     /// Grows with every new snapshot.
     fn snapshot_version(&self) -> u64 {
         0
+    }
+
+    /// Tells it of the process around it.
+    fn set_surroundings(&self, _surroundings: Arc<dyn Surroundings>) {}
+
+    /// The IP address of `HOST:PORT`; none if the host is a name whose address is not known.
+    fn ip_of(&self, _address: &str) -> Option<IpAddr> {
+        None
     }
 
     /// Whether it belongs to a cluster.
@@ -195,5 +206,13 @@ impl NodeView for SharedView {
 
     fn snapshot_version(&self) -> u64 {
         self.0.version()
+    }
+
+    fn set_surroundings(&self, surroundings: Arc<dyn Surroundings>) {
+        self.0.set_surroundings(surroundings);
+    }
+
+    fn ip_of(&self, address: &str) -> Option<IpAddr> {
+        self.0.ip_of(address)
     }
 }

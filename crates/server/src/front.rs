@@ -23,7 +23,7 @@ use crate::metrics::{Kind, Metrics};
 use crate::shared::Shared;
 
 pub(crate) use admin::AdminService;
-pub(crate) use cql::{PreparedMetadata, serve as serve_cql};
+pub(crate) use cql::{PreparedMetadata, Registry, serve as serve_cql};
 pub(crate) use grpc::QuorateService;
 
 /// The generated stubs.

@@ -81,6 +81,14 @@ pub const TLS_FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(1);
 pub const TLS_EXPIRY_WARNING: Duration = Duration::from_secs(7 * 86_400);
 /// Bytes of a file with certificates or a key.
 pub const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of the options that a CQL client starts with which are remembered for `system_views.clients`.
+pub const CQL_OPTIONS_BYTES_MAX: usize = 4 * 1024;
+/// Nodes' names whose addresses are remembered.
+pub const NAMES_MAX: usize = 1_024;
+/// Time for finding a name's address.
+pub const NAME_LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often addresses that are known are looked up again.
+pub const NAMES_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// Inputs a thread handles before it looks at its sockets again.
 pub const INPUTS_A_TURN: usize = 512;
 /// Most worker threads.

@@ -12,6 +12,7 @@ use crate::front::PreparedMetadata;
 use crate::jobs::JobPool;
 use crate::mailbox::{Mail, Mailbox};
 use crate::metrics::Metrics;
+use crate::outside::Outside;
 use crate::tls::Tls;
 use crate::transport::Directory;
 use crate::transport::Identity;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) stopping: Stopping,
     pub(crate) prepared_metadata: PreparedMetadata,
     pub(crate) tls: Arc<Tls>,
+    pub(crate) outside: Arc<Outside>,
     /// What is logged, as configured.
     pub(crate) log_level: String,
 }

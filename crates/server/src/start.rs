@@ -20,6 +20,7 @@ use crate::limits::STOP_TIMEOUT;
 use crate::listen::listen;
 use crate::mailbox::{Mail, Mailbox};
 use crate::metrics::Metrics;
+use crate::outside::Outside;
 use crate::shared::{Shared, Stopping};
 use crate::threads::{self, Listeners};
 use crate::tls::Tls;
@@ -62,6 +63,7 @@ pub struct Server {
     http: tokio::task::JoinHandle<()>,
     observer: tokio::task::JoinHandle<()>,
     tls_watch: tokio::task::JoinHandle<()>,
+    names: tokio::task::JoinHandle<()>,
     ready_line: String,
     /// Held for as long as the data directory is in use.
     _lock: Option<quorate_os::DataDirLock>,
@@ -112,13 +114,19 @@ impl Server {
         });
         let observer = tokio::spawn(crate::observer::watch(Arc::clone(&shared.view)));
         let tls_watch = tokio::spawn(crate::tls::watch(Arc::clone(&shared.tls)));
+        let names = tokio::spawn(crate::names::watch(
+            Arc::clone(&shared.view),
+            Arc::clone(&shared.outside),
+            network.internode_address(),
+            network.listen,
+        ));
         let ready_line = format!(
             "ready: cql={} grpc={} http=http://{}",
             network.at(network.cql_port),
             network.at(network.grpc_port),
             network.at(network.http_port)
         );
-        Ok(Self { shared, threads, http, observer, tls_watch, ready_line, _lock: opened.lock })
+        Ok(Self { shared, threads, http, observer, tls_watch, names, ready_line, _lock: opened.lock })
     }
 
     /// Waits until the node serves, or cannot.
@@ -179,6 +187,7 @@ impl Server {
         self.http.abort();
         self.observer.abort();
         self.tls_watch.abort();
+        self.names.abort();
         let Self { shared, threads, .. } = self;
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().try_for_each(JoinHandle::join));
         if tokio::time::timeout(Duration::from_millis(500), joined).await.is_err() {
@@ -259,6 +268,8 @@ fn share(
     )?;
     metrics.collect_from(view, &jobs, &mailboxes);
     tls.metrics.register(metrics.registry());
+    let outside = Arc::new(Outside::new(config.settings()));
+    view.set_surroundings(Arc::<Outside>::clone(&outside));
     let of_view = Arc::clone(view);
     let identity = Identity {
         cluster_name: config.cluster_name.clone(),
@@ -277,6 +288,7 @@ fn share(
         stopping: Stopping::default(),
         prepared_metadata: PreparedMetadata::default(),
         tls,
+        outside,
         log_level: config.log_level.clone(),
     }))
 }

@@ -178,6 +178,68 @@ async fn every_version_and_compression_writes_and_reads() {
     server.stop().await;
 }
 
+/// The values of a column of texts.
+fn texts(response: Response) -> Vec<String> {
+    let rows = rows(response);
+    let mut data = rows.data.clone();
+    let mut found = Vec::new();
+    while let Some((length, rest)) = data.split_first_chunk::<4>() {
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+        found.push(String::from_utf8(rest[..length].to_vec()).unwrap());
+        data = rest[length..].to_vec().into();
+    }
+    found
+}
+
+#[tokio::test]
+async fn settings_and_clients_can_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, address) = open(directory.path()).await;
+    let mut driver = Driver::connect(address, ProtocolVersion::V5, None).await;
+    let text = "SELECT value FROM system_views.settings WHERE name = 'cql_port'";
+    assert_eq!(texts(driver.query(text).await), [address.port().to_string()]);
+    let all = texts(driver.query("SELECT name FROM system_views.settings").await);
+    assert_eq!(all.len(), quorate_server::KEYS.len());
+    let mut other = Driver::connect(address, ProtocolVersion::V4, None).await;
+    other.run("USE system").await;
+    let port = other.socket.local_addr().unwrap().port();
+    let text = format!(
+        "SELECT keyspace_name FROM system_views.clients WHERE address = '127.0.0.1' AND port = {port} \
+         AND protocol_version = 4 AND request_count = 3 AND connection_stage = 'ready' AND ssl_enabled = false ALLOW FILTERING"
+    );
+    assert_eq!(texts(driver.query(&text).await), ["system"]);
+    drop(other);
+    let until = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !texts(driver.query(&text).await).is_empty() {
+        assert!(tokio::time::Instant::now() < until, "a client that is gone is still shown");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_advertised_shows_as_its_address() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    config.network.advertise = "localhost".to_owned();
+    config.network.seeds = vec![config.network.internode_address()];
+    let server = Server::open(&config).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), server.ready()).await.unwrap().unwrap();
+    let mut driver = Driver::connect(config.network.at(config.network.cql_port), ProtocolVersion::V5, None).await;
+    let until = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let found = rows(driver.query("SELECT rpc_address FROM system.local").await);
+        if found.data[..] == [0, 0, 0, 4, 127, 0, 0, 1] {
+            break;
+        }
+        // Null as long as it is looked up.
+        assert_eq!(found.data[..], [255, 255, 255, 255]);
+        assert!(tokio::time::Instant::now() < until, "the name has not been resolved");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn columns_that_changed_are_told_in_every_version() {
     let directory = tempfile::tempdir().unwrap();

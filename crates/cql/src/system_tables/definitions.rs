@@ -146,7 +146,10 @@ pub(super) fn tables() -> Vec<Table> {
             format!(" WITH comment = '{comment}' AND gc_grace_seconds = {grace} AND default_time_to_live = {expiry}");
         table(keyspace, name, body, &options)
     });
-    plain.chain(distributed).collect()
+    let views = super::views::TABLES.iter();
+    let views =
+        views.map(|(name, body, comment)| table("system_views", name, body, &format!(" WITH comment = '{comment}'")));
+    plain.chain(distributed).chain(views).collect()
 }
 
 /// As Cassandra has it: what only expires needs no time to spread its tombstones.

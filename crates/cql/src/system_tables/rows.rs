@@ -50,7 +50,12 @@ pub(super) fn partitions(
 ) -> Vec<(DecoratedKey, Partition)> {
     let mut maker = Maker { table, stamp: Stamp::UNWRITTEN, partitioner, partitions: BTreeMap::new() };
     match (table.keyspace.as_str(), table.name.as_str()) {
-        ("system", "local") => maker.add(local(facts)),
+        ("system", "local") => {
+            let mut row = local(facts);
+            // An address that is not known is no address to connect to.
+            row.retain(|(_, value)| !matches!(value, Value::Inet(address) if address.is_unspecified()));
+            maker.add(row);
+        }
         ("system", "peers") => facts.peers.iter().for_each(|peer| maker.add(self::peer(peer, facts))),
         ("system", "peers_v2") => facts.peers.iter().for_each(|peer| maker.add(peer_v2(peer, facts))),
         ("system_schema", name) => {

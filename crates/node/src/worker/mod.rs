@@ -14,6 +14,7 @@ mod statements;
 mod system;
 mod trace;
 mod traces;
+mod views;
 mod writes;
 
 use std::sync::Arc;

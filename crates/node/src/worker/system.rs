@@ -31,9 +31,14 @@ impl Worker {
             // An ordinary one, or one of the system's that is stored.
             return None;
         }
-        let schema = &self.snapshot.metadata.schema;
-        let partitioner = quorate_ring::partitioner::token;
-        let partitions = system_tables::virtual_partitions(table, schema, &self.facts(), partitioner)?;
+        let partitions = match self.view(table) {
+            Some(partitions) => partitions,
+            None => {
+                let schema = &self.snapshot.metadata.schema;
+                let partitioner = quorate_ring::partitioner::token;
+                system_tables::virtual_partitions(table, schema, &self.facts(), partitioner)?
+            }
+        };
         let mut found = system_tables::read_virtual(command, &partitions);
         if let Some(Continuation { place, .. }) = resume {
             found.retain(|(key, _)| *key > place.key || (*key == place.key && place.position.is_some()));
@@ -49,15 +54,15 @@ impl Worker {
         let metadata = &self.snapshot.metadata;
         let me = self.shared.id;
         let config = &self.shared.config;
-        let local = metadata.topology.node(me).map(node_fact).unwrap_or_else(|| NodeFact {
+        let local = metadata.topology.node(me).and_then(|node| self.node_fact(node)).unwrap_or_else(|| NodeFact {
             host_id: me,
-            address: ip(&config.address),
+            address: known(self.shared.ip_of(&config.address)),
             storage_port: limits::INTERNODE_PORT,
-            native_address: ip(&config.address),
+            native_address: known(self.shared.ip_of(&config.address)),
             native_port: config.cql_port,
             datacenter: config.datacenter.clone(),
             rack: config.rack.clone(),
-            tokens: Vec::new(),
+            tokens: metadata.topology.node(me).map(|node| node.tokens.clone()).unwrap_or_default(),
         });
         NodeFacts {
             cluster_name: config.cluster_name.clone(),
@@ -69,34 +74,44 @@ impl Worker {
             schema_version: quorate_model::NodeId::from_u128(u128::from(metadata.schema.epoch.0)).0,
             gossip_generation: 0,
             local,
-            peers: metadata.topology.nodes.values().filter(|node| node.id != me).map(node_fact).collect(),
+            // A driver cannot connect to one whose address is not known: it is left out until it is.
+            peers: metadata
+                .topology
+                .nodes
+                .values()
+                .filter(|node| node.id != me)
+                .filter_map(|node| self.node_fact(node))
+                .collect(),
         }
+    }
+
+    /// A node as the system tables show it; none if its address is a name that cannot be resolved.
+    pub(super) fn node_fact(&self, node: &NodeEntry) -> Option<NodeFact> {
+        node_fact(&self.shared, node)
     }
 }
 
-/// Where a node can be reached: address and internode port.
-pub(super) fn address_of(_shared: &Shared, snapshot: &Snapshot, node: NodeId) -> (IpAddr, u16) {
-    let found = snapshot.metadata.topology.node(node).map(node_fact);
-    found.map_or((IpAddr::V4(Ipv4Addr::UNSPECIFIED), limits::INTERNODE_PORT), |fact| (fact.address, fact.storage_port))
+fn known(address: Option<IpAddr>) -> IpAddr {
+    address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
-fn node_fact(node: &NodeEntry) -> NodeFact {
+/// Where a node can be reached: address and internode port.
+pub(super) fn address_of(shared: &Shared, snapshot: &Snapshot, node: NodeId) -> (IpAddr, u16) {
+    let found = snapshot.metadata.topology.node(node).and_then(|node| node_fact(shared, node));
+    found.map_or((known(None), limits::INTERNODE_PORT), |fact| (fact.address, fact.storage_port))
+}
+
+fn node_fact(shared: &Shared, node: &NodeEntry) -> Option<NodeFact> {
+    let address = shared.ip_of(&node.address)?;
     let port = node.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    NodeFact {
+    Some(NodeFact {
         host_id: node.id,
-        address: ip(&node.address),
+        address,
         storage_port: port.unwrap_or(limits::INTERNODE_PORT),
-        native_address: ip(&node.address),
+        native_address: address,
         native_port: node.cql_port,
         datacenter: node.datacenter.clone(),
         rack: node.rack.clone(),
         tokens: node.tokens.clone(),
-    }
-}
-
-/// The IP of `IP:PORT`. A name has none here; tools see the unspecified address then.
-fn ip(address: &str) -> IpAddr {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    })
 }

@@ -62,8 +62,14 @@ impl Cluster {
     }
 
     pub fn add(&mut self, workers: u16) -> usize {
+        let address = format!("10.0.0.{}:7000", self.members.len() + 1);
+        self.add_at(&address, workers)
+    }
+
+    /// A node at an address, which may be a name.
+    pub fn add_at(&mut self, address: &str, workers: u16) -> usize {
         let index = self.members.len();
-        let address = format!("10.0.0.{}:7000", index + 1);
+        let address = address.to_owned();
         let disk = SimDisk::new(index as u64 + 1, SimDiskOptions::default());
         self.directory.insert(address.clone(), index);
         self.members.push(Member { address, disk, node: None, id: NodeId::default(), linked: BTreeSet::new() });

@@ -71,3 +71,29 @@ fn every_key_is_documented_and_unique() {
     assert_eq!(names.len(), KEYS.len());
     assert!(KEYS.iter().all(|(_, text)| text.contains("Default: ")));
 }
+
+#[test]
+fn every_key_is_shown_with_the_value_in_use() {
+    let tls = [
+        ("client_tls", "required"),
+        ("client_tls_certificate", "/c.pem"),
+        ("client_tls_key", "/c.key"),
+        ("client_tls_ca", "/ca.pem"),
+        ("client_tls_require_certificate", "true"),
+        ("internode_tls", "required"),
+        ("internode_tls_certificate", "/n.pem"),
+        ("internode_tls_key", "/n.key"),
+        ("internode_tls_ca", "/ca.pem"),
+        ("internode_tls_verify_names", "true"),
+    ];
+    let others = [("rack", "r7"), ("cache_mb", "7"), ("hint_window_s", "7"), ("commit_log", "periodic")];
+    let settings = layers("", &[], &[&tls[..], &others[..]].concat()).unwrap().settings();
+    let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+    assert_eq!(settings.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), known);
+    for (key, value) in tls.iter().chain(&others) {
+        assert!(settings.contains(&((*key).to_owned(), (*value).to_owned())), "{key} in {settings:?}");
+    }
+    // Taken as settings, they are the same again.
+    let given: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(layers("", &[], &given).unwrap().settings(), settings);
+}

@@ -24,7 +24,7 @@ use crate::tls::{Accepted, Handshakes, Port};
 
 use budget::{Budget, Share};
 pub(crate) use connection::CqlItem;
-use events::Registry;
+pub(crate) use events::Registry;
 pub(crate) use metadata::PreparedMetadata;
 use socket::TlsSocket;
 
@@ -35,7 +35,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 struct Thread {
     shared: Arc<Shared>,
     clock: Clock,
-    registry: Registry,
+    registry: Arc<Registry>,
     budget: Arc<Budget>,
     /// Nothing where no client may use TLS.
     handshakes: Option<Arc<Handshakes>>,
@@ -47,11 +47,12 @@ pub(crate) fn serve(listener: StdListener, shared: &Arc<Shared>, clock: Clock) -
     let thread = Arc::new(Thread {
         shared: Arc::clone(shared),
         clock,
-        registry: Registry::default(),
+        registry: Arc::default(),
         // Control has a mailbox, too.
         budget: Arc::new(Budget::of_one_of(shared.mailboxes.len().saturating_sub(1))),
         handshakes: Handshakes::on(Port::Cql, &shared.tls),
     });
+    shared.outside.serves(&thread.registry);
     tokio::spawn(async move {
         tokio::select! {
             () = accept(listener, Arc::clone(&thread)) => {}

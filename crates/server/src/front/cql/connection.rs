@@ -8,7 +8,7 @@ use quorate_cql_wire::convert::place_payload;
 use quorate_cql_wire::message::event::{EVENT_STREAM, Event, EventKind};
 use quorate_cql_wire::{FromClient, ProtocolVersion, Response, ResponseMessage, ServerConnection};
 use quorate_model::request::{Answer, ClientResponse};
-use quorate_node::RequestId;
+use quorate_node::{ClientFact, RequestId, TlsFact};
 use tokio::sync::Notify;
 
 use super::Thread;
@@ -16,8 +16,8 @@ use super::budget::Share;
 use super::handle::{self, Arrived, Asked};
 use super::socket::Socket;
 use crate::limits::{
-    CQL_ANSWER_BYTES_MAX, CQL_REQUEST_BYTES_MAX, CQL_REQUESTS_MAX, CQL_ROOM_INTERVAL, CQL_SMALL_REQUEST_BYTES,
-    CQL_STALL_TIMEOUT, CQL_START_TIMEOUT, INPUTS_A_TURN,
+    CQL_ANSWER_BYTES_MAX, CQL_OPTIONS_BYTES_MAX, CQL_REQUEST_BYTES_MAX, CQL_REQUESTS_MAX, CQL_ROOM_INTERVAL,
+    CQL_SMALL_REQUEST_BYTES, CQL_STALL_TIMEOUT, CQL_START_TIMEOUT, INPUTS_A_TURN,
 };
 
 /// A connection, shared by its task and the requests that it has in flight.
@@ -26,6 +26,7 @@ pub(super) struct Connection {
     wake: Notify,
     /// The client's address.
     peer: Option<SocketAddr>,
+    tls: Option<TlsFact>,
 }
 
 /// What a connection is at the moment.
@@ -39,6 +40,10 @@ pub(super) struct Inner {
     pub(super) throws_on_overload: bool,
     /// The client wants to know where a statement is wrong.
     pub(super) wants_places: bool,
+    /// What the client has started with.
+    options: Vec<(String, String)>,
+    /// Requests that have arrived.
+    pub(super) requests: u64,
     /// Requests in flight by their order; `None` for one whose number with the machine is not known yet.
     in_flight: BTreeMap<u64, Option<RequestId>>,
     next: u64,
@@ -60,6 +65,16 @@ impl Inner {
         self.wire.version().unwrap_or(ProtocolVersion::V5)
     }
 
+    /// Keeps the options of a start as far as they are of a sane size.
+    pub(super) fn remember_options(&mut self, options: &[(String, String)]) {
+        let mut bytes = 0usize;
+        let fits = |(name, value): &&(String, String)| {
+            bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
+            bytes <= CQL_OPTIONS_BYTES_MAX
+        };
+        self.options = options.iter().take_while(fits).cloned().collect();
+    }
+
     /// Begins a request whose body has so many bytes; what it returns names it.
     pub(super) fn begin(&mut self, body_bytes: usize) -> u64 {
         self.share.begin(body_bytes);
@@ -70,24 +85,43 @@ impl Inner {
 }
 
 impl Connection {
-    fn new(share: Share, peer: Option<SocketAddr>) -> Self {
+    fn new(share: Share, peer: Option<SocketAddr>, tls: Option<TlsFact>) -> Self {
         let inner = Inner {
             wire: ServerConnection::new(CQL_REQUEST_BYTES_MAX),
             keyspace: None,
             events: Vec::new(),
             throws_on_overload: false,
             wants_places: false,
+            options: Vec::new(),
+            requests: 0,
             in_flight: BTreeMap::new(),
             next: 0,
             share,
             closed: false,
         };
-        Self { inner: Mutex::new(inner), wake: Notify::new(), peer }
+        Self { inner: Mutex::new(inner), wake: Notify::new(), peer, tls }
     }
 
     /// The client's IP address.
     pub(super) fn peer(&self) -> Option<IpAddr> {
         self.peer.map(|peer| peer.ip())
+    }
+
+    /// What there is to say of it, unless it is closed.
+    pub(super) fn fact(&self) -> Option<ClientFact> {
+        let address = self.peer?;
+        let inner = self.inner();
+        if inner.closed {
+            return None;
+        }
+        Some(ClientFact {
+            address,
+            options: inner.options.clone(),
+            protocol_version: inner.wire.version().map(ProtocolVersion::number),
+            keyspace: inner.keyspace.clone(),
+            requests: inner.requests,
+            tls: self.tls.clone(),
+        })
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -166,7 +200,7 @@ enum End {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(mut socket: impl Socket, peer: Option<SocketAddr>, share: Share, thread: &Arc<Thread>) {
-    let connection = Arc::new(Connection::new(share, peer));
+    let connection = Arc::new(Connection::new(share, peer, socket.tls()));
     let registration = thread.registry.add(&connection);
     let end = run(&mut socket, thread, &connection).await;
     socket.close();

@@ -1,21 +1,22 @@
 //! Events for those who have registered: differences between one view of the cluster and the next.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use quorate_cql_wire::message::event::{Event, SchemaChanged, SchemaTarget, StatusChange, TopologyChange};
 use quorate_model::NodeId;
 use quorate_model::request::SchemaChangeKind;
 use quorate_model::schema::Schema;
-use quorate_node::{Snapshot, is_system_keyspace};
+use quorate_node::{ClientFact, Snapshot, is_system_keyspace};
 
 use super::connection::Connection;
 use super::{LOOK_INTERVAL, Thread};
+use crate::driver::NodeView;
 
 /// The connections of one thread.
 #[derive(Default)]
-pub(super) struct Registry {
+pub(crate) struct Registry {
     connections: Mutex<(u64, BTreeMap<u64, Weak<Connection>>)>,
 }
 
@@ -34,12 +35,18 @@ impl Registry {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&number);
     }
 
+    fn all(&self) -> Vec<Arc<Connection>> {
+        let inner = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.1.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// What there is to say of each connection.
+    pub(crate) fn clients(&self) -> Vec<ClientFact> {
+        self.all().iter().filter_map(|connection| connection.fact()).collect()
+    }
+
     fn tell(&self, events: &[Event]) {
-        let all: Vec<_> = {
-            let inner = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-            inner.1.values().filter_map(Weak::upgrade).collect()
-        };
-        for connection in all {
+        for connection in self.all() {
             for event in events {
                 connection.tell(event);
             }
@@ -58,7 +65,7 @@ pub(super) async fn watch(thread: Arc<Thread>) {
         {
             version = now;
             if let Some(before) = &seen {
-                let events = changes(before, &snapshot);
+                let events = changes(&*thread.shared.view, before, &snapshot);
                 if !events.is_empty() {
                     thread.registry.tell(&events);
                 }
@@ -69,7 +76,7 @@ pub(super) async fn watch(thread: Arc<Thread>) {
     }
 }
 
-fn changes(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
+fn changes(view: &dyn NodeView, before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     let mut events = Vec::new();
     let (old, new) = (&before.metadata, &after.metadata);
     if !Arc::ptr_eq(&old.schema, &new.schema) {
@@ -77,7 +84,7 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     }
     let addresses = |snapshot: &Snapshot| -> BTreeMap<NodeId, SocketAddr> {
         let nodes = snapshot.metadata.topology.nodes.values();
-        nodes.filter_map(|node| Some((node.id, SocketAddr::new(ip(&node.address)?, node.cql_port)))).collect()
+        nodes.filter_map(|node| Some((node.id, SocketAddr::new(view.ip_of(&node.address)?, node.cql_port)))).collect()
     };
     let (old_nodes, new_nodes) = (addresses(before), addresses(after));
     for (node, address) in &new_nodes {
@@ -166,10 +173,4 @@ fn differences<T: PartialEq>(
     let gone = old.iter().flat_map(|old| old.keys()).filter(|name| !new.contains_key(*name));
     gone.for_each(|name| push(SchemaChangeKind::Dropped, name));
     found
-}
-
-/// The IP of `IP:PORT`.
-pub(super) fn ip(address: &str) -> Option<IpAddr> {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }

@@ -47,6 +47,7 @@ pub(super) fn request(thread: &Arc<Thread>, connection: &Arc<Connection>, arrive
     let Arrived { version, stream, body_bytes, now } = arrived;
     let RequestMessage { tracing, custom_payload: _, body } = message;
     let mut inner = connection.inner();
+    inner.requests += 1;
     let started = inner.wire.version().is_some();
     let keyspace = inner.keyspace.as_deref();
     let mut known = KnownMetadata::default();
@@ -54,6 +55,7 @@ pub(super) fn request(thread: &Arc<Thread>, connection: &Arc<Connection>, arrive
         Request::Options(_) => Err(Response::Supported(Supported::ours()).into()),
         Request::Startup(_) if started => Err(protocol("Unexpected message STARTUP: the connection has started")),
         Request::Startup(startup) => {
+            inner.remember_options(&startup.options);
             inner.throws_on_overload = startup.throws_on_overload();
             inner.wants_places = startup.option(PLACES_OPTION).is_some_and(|value| !value.is_empty());
             Err(start(&startup))
@@ -158,5 +160,5 @@ pub(super) fn response(response: ClientResponse, asked: &Asked) -> ResponseMessa
 /// A node's address, as drivers know it.
 fn address_of(shared: &Shared, node: NodeId) -> Option<IpAddr> {
     let snapshot = shared.view.snapshot()?;
-    super::events::ip(&snapshot.metadata.topology.node(node)?.address)
+    shared.view.ip_of(&snapshot.metadata.topology.node(node)?.address)
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::{self, BufRead as _, ErrorKind, IoSlice, Read, Write};
 
 use bytes::{Buf as _, BytesMut};
+use quorate_node::TlsFact;
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -38,6 +39,9 @@ pub(super) trait Socket {
 
     /// Nothing more will be written.
     fn close(&mut self);
+
+    /// What was agreed on, with TLS.
+    fn tls(&self) -> Option<TlsFact>;
 }
 
 impl Socket for TcpStream {
@@ -76,6 +80,10 @@ impl Socket for TcpStream {
     }
 
     fn close(&mut self) {}
+
+    fn tls(&self) -> Option<TlsFact> {
+        None
+    }
 }
 
 /// A socket on which TLS is agreed on. Records are sealed and opened in place.
@@ -183,6 +191,12 @@ impl Socket for TlsSocket {
         self.session.send_close_notify();
         // The client may be gone already.
         let _ = self.flush();
+    }
+
+    fn tls(&self) -> Option<TlsFact> {
+        let protocol = self.session.protocol_version()?.as_str()?.replace('_', ".");
+        let suite = self.session.negotiated_cipher_suite()?.suite().as_str()?;
+        Some(TlsFact { protocol, cipher_suite: suite.replacen("TLS13_", "TLS_", 1) })
     }
 }
 

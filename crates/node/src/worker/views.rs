@@ -1,0 +1,203 @@
+//! Rows of the tables that show what this node is doing and what it keeps.
+
+use quorate_cql::system_tables::{self, NamedRow, Stamp};
+use quorate_model::schema::Table;
+use quorate_model::value::Value;
+use quorate_model::{DecoratedKey, NodeId, Partition, Token};
+use quorate_ring::{NodeState, owned_shares};
+use quorate_storage::TableStats;
+
+use super::Worker;
+use crate::surroundings::ClientFact;
+
+const MEBIBYTE: u64 = 1024 * 1024;
+
+fn text(value: impl Into<String>) -> Value {
+    Value::Text(value.into())
+}
+
+fn big(value: u64) -> Value {
+    Value::BigInt(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+impl Worker {
+    /// The content of a table that shows this node; `None` if the table is none of them.
+    pub(super) fn view(&self, table: &Table) -> Option<Vec<(DecoratedKey, Partition)>> {
+        let around = self.shared.around.get();
+        let rows: Vec<NamedRow> = match (table.keyspace.as_str(), table.name.as_str()) {
+            ("system", "prepared_statements") => self.prepared_statements(),
+            ("system", "size_estimates") => self.estimates(&[None]),
+            ("system", "table_estimates") => self.estimates(&[Some("local_primary"), Some("primary")]),
+            ("system_views", "caches") => vec![self.block_cache()],
+            ("system_views", "clients") => {
+                around.map(|around| around.clients().iter().map(client).collect()).unwrap_or_default()
+            }
+            ("system_views", "disk_usage") => self.disk_usage(),
+            ("system_views", "pending_hints") => self.pending_hints(),
+            ("system_views", "settings") => {
+                let settings = around.map(|around| around.settings()).unwrap_or_default();
+                settings.into_iter().map(|(name, value)| vec![("name", text(name)), ("value", text(value))]).collect()
+            }
+            _ => return None,
+        };
+        Some(system_tables::partitions_of(table, rows, Stamp::UNWRITTEN, quorate_ring::partitioner::token))
+    }
+
+    fn prepared_statements(&self) -> Vec<NamedRow> {
+        let row = |(id, keyspace, statement): (_, Option<String>, String)| {
+            let quorate_model::request::StatementId(id) = id;
+            let mut row = vec![("prepared_id", Value::Blob(id.to_vec().into())), ("query_string", text(statement))];
+            row.extend(keyspace.map(|keyspace| ("logged_keyspace", text(keyspace))));
+            row
+        };
+        self.shared.prepared.all().into_iter().map(row).collect()
+    }
+
+    /// The only cache there is. It is of blocks of SSTables, which Cassandra calls chunks.
+    fn block_cache(&self) -> NamedRow {
+        let storage = self.shared.storage();
+        let stats = storage.stats();
+        let requests = stats.cache_hits.saturating_add(stats.cache_misses);
+        vec![
+            ("name", text("chunks")),
+            ("capacity_bytes", big(storage.options().cache_bytes)),
+            ("hit_count", big(stats.cache_hits)),
+            // No number if nobody has asked, as in Cassandra.
+            ("hit_ratio", Value::Double(stats.cache_hits as f64 / requests as f64)),
+            ("request_count", big(requests)),
+            ("size_bytes", big(stats.cache_bytes)),
+        ]
+    }
+
+    /// Tables that are stored here, with their numbers.
+    fn stored_tables(&self) -> Vec<(&Table, TableStats)> {
+        let mut stats = self.shared.storage().stats().tables;
+        let keyspaces = self.snapshot.metadata.schema.keyspaces.values();
+        let tables = keyspaces.flat_map(|keyspace| keyspace.tables.values());
+        tables.map(|table| (&**table, stats.remove(&table.id).unwrap_or_default())).collect()
+    }
+
+    fn disk_usage(&self) -> Vec<NamedRow> {
+        let row = |(table, stats): (&Table, TableStats)| {
+            vec![
+                ("keyspace_name", text(&table.keyspace)),
+                ("table_name", text(&table.name)),
+                ("mebibytes", big(stats.sstable_bytes.div_ceil(MEBIBYTE))),
+            ]
+        };
+        self.stored_tables().into_iter().map(row).collect()
+    }
+
+    fn pending_hints(&self) -> Vec<NamedRow> {
+        let hints = &self.shared.storage().hints;
+        let topology = &self.snapshot.metadata.topology;
+        let row = |target: NodeId| {
+            let pending = hints.pending(target);
+            let up = self.snapshot.reachable.contains(&target);
+            let mut row = vec![("host_id", Value::Uuid(target.0)), ("status", text(if up { "UP" } else { "DOWN" }))];
+            row.extend(pending.oldest.map(|oldest| ("oldest", Value::Timestamp(oldest.0.saturating_mul(1000)))));
+            if let Some(node) = topology.node(target) {
+                row.push(("dc", text(&*node.datacenter)));
+                row.push(("rack", text(&*node.rack)));
+                if let Some(fact) = self.node_fact(node) {
+                    row.push(("address", Value::Inet(fact.address)));
+                    row.push(("port", Value::Int(i32::from(fact.storage_port))));
+                }
+            }
+            row
+        };
+        hints.targets().into_iter().filter(|target| hints.pending(*target).count > 0).map(row).collect()
+    }
+
+    /// Of every table, for every range of which this node is the first replica: how much there is. Tokens are spread
+    /// evenly, so that a range has of a table's SSTables here what its part is of all that this node keeps. A range of
+    /// `local_primary` is counted among the nodes of this data centre only.
+    fn estimates(&self, kinds: &[Option<&'static str>]) -> Vec<NamedRow> {
+        let mut rows = Vec::new();
+        let ranges = kinds.iter().map(|kind| (*kind, self.primary_ranges(*kind == Some("local_primary"))));
+        let ranges: Vec<_> = ranges.collect();
+        let tables = self.stored_tables();
+        for keyspace in self.snapshot.metadata.schema.keyspaces.values() {
+            let placements = self.snapshot.ring.placements(&keyspace.replication);
+            let share = owned_shares(&placements).get(&self.shared.id).copied().unwrap_or(0.0);
+            for (table, stats) in tables.iter().filter(|(table, _)| table.keyspace == keyspace.name) {
+                for (kind, ranges) in &ranges {
+                    rows.extend(ranges.iter().map(|range| estimate(table, stats, share, *kind, *range)));
+                }
+            }
+        }
+        rows
+    }
+
+    /// From the token before, exclusive, to each token of this node, inclusive. The one over the ring's end starts higher
+    /// than it ends, as in Cassandra.
+    fn primary_ranges(&self, local: bool) -> Vec<(Token, Token)> {
+        let topology = &self.snapshot.metadata.topology;
+        let me = self.shared.id;
+        let home = topology.node(me).map(|node| &node.datacenter);
+        let nodes = topology.nodes.values().filter(|node| node.state == NodeState::Normal);
+        let nodes = nodes.filter(|node| !local || Some(&node.datacenter) == home);
+        let mut tokens: Vec<(Token, NodeId)> =
+            nodes.flat_map(|node| node.tokens.iter().map(|token| (*token, node.id))).collect();
+        tokens.sort_unstable();
+        let Some((mut before, _)) = tokens.last().copied() else { return Vec::new() };
+        let mut ranges = Vec::new();
+        for (token, node) in tokens {
+            if node == me {
+                ranges.push((before, token));
+            }
+            before = token;
+        }
+        ranges
+    }
+}
+
+fn estimate(
+    table: &Table,
+    stats: &TableStats,
+    share: f64,
+    kind: Option<&'static str>,
+    (start, end): (Token, Token),
+) -> NamedRow {
+    let width = match end.0.wrapping_sub(start.0) as u64 {
+        // One token alone has the whole ring.
+        0 => 2f64.powi(64),
+        width => width as f64,
+    };
+    let part = if share > 0.0 { (width / 2f64.powi(64) / share).min(1.0) } else { 0.0 };
+    let partitions = (stats.partitions as f64 * part).round() as u64;
+    let mut row = vec![
+        ("keyspace_name", text(&table.keyspace)),
+        ("table_name", text(&table.name)),
+        ("range_start", text(start.to_string())),
+        ("range_end", text(end.to_string())),
+        ("mean_partition_size", big(stats.sstable_bytes.checked_div(stats.partitions).unwrap_or(0))),
+        ("partitions_count", big(partitions)),
+    ];
+    row.extend(kind.map(|kind| ("range_type", text(kind))));
+    row
+}
+
+fn client(client: &ClientFact) -> NamedRow {
+    let started = client.protocol_version.is_some();
+    let option = |name: &str| client.options.iter().find(|(known, _)| known == name).map(|(_, value)| text(value));
+    let options = client.options.iter().map(|(name, value)| (text(name), text(value)));
+    let mut row = vec![
+        ("address", Value::Inet(client.address.ip())),
+        ("port", Value::Int(i32::from(client.address.port()))),
+        ("client_options", Value::Map(options.collect())),
+        ("connection_stage", text(if started { "ready" } else { "established" })),
+        ("request_count", big(client.requests)),
+        ("ssl_enabled", Value::Boolean(client.tls.is_some())),
+        ("username", text("anonymous")),
+    ];
+    row.extend(option("DRIVER_NAME").map(|name| ("driver_name", name)));
+    row.extend(option("DRIVER_VERSION").map(|version| ("driver_version", version)));
+    row.extend(client.keyspace.as_ref().map(|keyspace| ("keyspace_name", text(keyspace))));
+    row.extend(client.protocol_version.map(|version| ("protocol_version", Value::Int(i32::from(version)))));
+    if let Some(tls) = &client.tls {
+        row.push(("ssl_cipher_suite", text(&tls.cipher_suite)));
+        row.push(("ssl_protocol", text(&tls.protocol)));
+    }
+    row
+}
