@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quorate_node::MachineId;
+use quorate_model::NodeId;
+use quorate_node::{Input, MachineId};
 use tokio::sync::Notify;
 
 use crate::committer::Committer;
@@ -45,6 +46,13 @@ impl Shared {
     pub(crate) fn announce_directory(&self) {
         for mailbox in &self.mailboxes {
             mailbox.send(Mail::Directory);
+        }
+    }
+
+    /// Tells every worker that answers of this node may be lost.
+    pub(crate) fn announce_link_down(&self, node: NodeId) {
+        for mailbox in self.mailboxes.iter().skip(1) {
+            mailbox.send(Mail::Input(Input::Link { node, up: false }));
         }
     }
 }

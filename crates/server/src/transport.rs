@@ -2,7 +2,8 @@
 //! that one tick brought.
 //!
 //! A thread opens streams to its peers and accepts theirs. Requests go out on its own streams; answers to a peer's
-//! machine go back on the stream which that machine opened. Frames may be lost (a full queue, a closed stream): the
+//! machine go back on the stream which that machine opened, great ones on the large lane's stream, or by the small lane
+//! while that is down. Frames may be lost (a full queue, a closed stream): the
 //! machines cope with that. They are never altered: each has a checksum.
 
 mod accept;
@@ -84,8 +85,23 @@ impl Transport {
             self.count_dropped(false);
             return;
         }
-        if let Some(link) = self.links.get(&(to.node, lane)) {
-            self.count_dropped(link.queue.push(frame));
+        let Some(link) = self.links.get(&(to.node, lane)) else { return };
+        if lane == Lane::Large && !link.queue.is_open() {
+            self.send_small(to.node, [frame]);
+            return;
+        }
+        self.count_dropped(link.queue.push(frame));
+    }
+
+    /// Sends frames that cannot go by the large lane by the small one: whoever asked waits for them, and hears of the small
+    /// lane's end alone.
+    fn send_small(&mut self, node: NodeId, frames: impl IntoIterator<Item = message::Frame>) {
+        for frame in frames {
+            let machine = u16::try_from(frame.target).map_or(MachineId::ANY_WORKER, MachineId);
+            let accepted = self.accepted.get(&(PeerAddress { node, machine }, Lane::Small));
+            let link = self.links.get(&(node, Lane::Small)).map(|link| &link.queue);
+            let queue = accepted.filter(|queue| queue.is_open()).or(link);
+            self.count_dropped(queue.is_some_and(|queue| queue.push(frame)));
         }
     }
 

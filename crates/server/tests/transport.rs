@@ -39,9 +39,10 @@ impl Machine for Parrot {
     fn step(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Peer { from, frame } => {
-                if frame.starts_with(b"echo") {
+                let lane = if frame.starts_with(b"ECHO") { Lane::Large } else { Lane::Small };
+                if frame.starts_with(b"echo") || lane == Lane::Large {
                     let answer = Bytes::from([b"answer".as_slice(), &frame[4..]].concat());
-                    out.push(Output::Send { to: from, lane: Lane::Small, frame: answer });
+                    out.push(Output::Send { to: from, lane, frame: answer });
                 }
                 self.seen.frames.lock().unwrap().push((self.id, from, frame));
             }
@@ -232,6 +233,37 @@ async fn a_link_goes_down_with_its_peer_and_up_again() {
     let server = start(&b_again.config, b_again.id, &b_again.seen, None).await.unwrap();
     until("links are up again", || links_up(&a, &b_again) == 3).await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn great_answers_go_by_the_small_lane_while_the_large_one_cannot_be_opened() {
+    let (a, b) = (node(1, "c", None).await, node(2, "c", None).await);
+    order(&a, directory(&[&a, &b]));
+    // B answers where A's streams come from, but cannot open one itself: nobody listens where it looks for A.
+    let wrong = BTreeMap::from([(a.id, format!("127.0.0.1:{}", free_port()))]);
+    order(&b, Output::Directory(Arc::new(wrong)));
+    until("links are up", || links_up(&a, &b) == 3).await;
+    let to = PeerAddress { node: b.id, machine: MachineId::ANY_WORKER };
+    for number in 1..=20 {
+        order(&a, Output::Send { to, lane: Lane::Small, frame: Bytes::from_static(b"ECHO") });
+        until("it is answered", || frames(&a, b"answer").len() == number).await;
+    }
+}
+
+#[tokio::test]
+async fn workers_hear_when_the_stream_of_great_answers_ends() {
+    let (a, b) = (node(1, "c", None).await, node(2, "c", None).await);
+    order(&a, directory(&[&a, &b]));
+    order(&b, directory(&[&a, &b]));
+    until("links are up", || links_up(&a, &b) == 3 && links_up(&b, &a) == 3).await;
+    let to = PeerAddress { node: b.id, machine: MachineId::ANY_WORKER };
+    order(&a, Output::Send { to, lane: Lane::Small, frame: Bytes::from_static(b"ECHO") });
+    until("it is answered", || frames(&a, b"answer").len() == 1).await;
+    // B closes the streams that it has opened; A's own stay.
+    order(&b, Output::Directory(Arc::default()));
+    let hears = |machine| a.seen.links.lock().unwrap().contains(&(machine, b.id, false));
+    until("every worker hears", || hears(MachineId::worker(0)) && hears(MachineId::worker(1))).await;
+    assert!(!hears(MachineId::CONTROL), "the node as a whole is not down");
 }
 
 #[tokio::test]

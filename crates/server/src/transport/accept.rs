@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quorate_node::PeerAddress;
+use quorate_node::{Lane, PeerAddress};
 use quorate_proto::internode::v1::refusal::Reason;
 use quorate_proto::internode::v1::{Batch, Refusal};
 use tonic::{Request, Response, Status, Streaming};
@@ -76,12 +76,18 @@ impl Internode for InternodeService {
         });
         let Some(machine) = machine else { return Err(Status::unavailable("the node is stopping")) };
         let hello = self.shared.identity.hello(machine, peer.lane);
-        tokio::spawn(read(from, peer, stream, Arc::clone(&queue)));
+        tokio::spawn(read(from, peer, stream, Arc::clone(&queue), Arc::clone(&self.shared)));
         Ok(Response::new(FrameStream::new(hello, queue)))
     }
 }
 
-async fn read(from: PeerAddress, peer: Peer, mut stream: Streaming<Batch>, queue: Arc<FrameQueue>) {
+async fn read(
+    from: PeerAddress,
+    peer: Peer,
+    mut stream: Streaming<Batch>,
+    queue: Arc<FrameQueue>,
+    shared: Arc<Shared>,
+) {
     let reason = loop {
         match stream.message().await {
             Ok(Some(batch)) => deliver(peer.node, batch.frames),
@@ -91,4 +97,8 @@ async fn read(from: PeerAddress, peer: Peer, mut stream: Streaming<Batch>, queue
     };
     tracing::debug!(node = %peer.node, lane = ?peer.lane, reason, "a peer's stream ended");
     crate::host::with(|host| host.transport.ended(from, peer.lane, &queue));
+    if peer.lane == Lane::Large {
+        // Answers to this node's workers come on it, and those that were under way are lost.
+        shared.announce_link_down(peer.node);
+    }
 }

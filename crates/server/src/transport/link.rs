@@ -77,7 +77,10 @@ impl Worker {
                 Ok((peer, answers)) => {
                     pause = RECONNECT_MIN;
                     reported = false;
-                    self.queue.set_reachable(true);
+                    if self.queue.reachable() {
+                        // These requests will not be answered, and no other end of this stream tells so.
+                        self.link_state(peer.node, false);
+                    }
                     self.link_state(peer.node, true);
                     let reason = read(peer.node, answers).await;
                     tracing::debug!(peer = %self.shown(), lane = ?self.lane, reason, "a stream to a peer ended");
@@ -113,7 +116,10 @@ impl Worker {
     }
 
     fn lost(&self, peer: Option<NodeId>) {
-        self.queue.set_reachable(false);
+        let waited = self.queue.unreachable();
+        if let (Target::Node(node), Lane::Large) = (&self.target, self.lane) {
+            crate::host::with(|host| host.transport.send_small(*node, waited));
+        }
         let node = peer.or(match &self.target {
             Target::Node(node) => Some(*node),
             Target::Address(_) => None,
@@ -123,7 +129,7 @@ impl Worker {
         }
         // A seed is written to again as soon as it answers, whoever it is: its frames are not old by then.
         if matches!(self.target, Target::Address(_)) {
-            self.queue.set_reachable(true);
+            self.queue.reachable();
         }
     }
 

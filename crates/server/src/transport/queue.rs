@@ -23,6 +23,8 @@ struct Inner {
     waker: Option<Waker>,
     /// The peer could not be reached: frames would only grow old.
     unreachable: bool,
+    /// A frame was not taken for that reason, and nobody was told since.
+    refused: bool,
     closed: bool,
     /// Counts the streams that were fed from here; only the latest one is.
     generation: u64,
@@ -41,6 +43,7 @@ impl FrameQueue {
         let mut inner = self.inner();
         let bytes = frame.payload.len() + ENVELOPE_BYTES;
         if inner.closed || inner.unreachable || inner.bytes + bytes > LANE_BYTES_MAX {
+            inner.refused |= inner.unreachable;
             return false;
         }
         inner.bytes += bytes;
@@ -53,14 +56,20 @@ impl FrameQueue {
         true
     }
 
-    /// The peer can be reached, or not: then what waits is dropped.
-    pub(crate) fn set_reachable(&self, reachable: bool) {
+    /// The peer can be reached again. True if frames were refused while it could not be: whoever sent them is to hear of it.
+    pub(crate) fn reachable(&self) -> bool {
         let mut inner = self.inner();
-        inner.unreachable = !reachable;
-        if !reachable {
-            inner.frames.clear();
-            inner.bytes = 0;
-        }
+        inner.unreachable = false;
+        std::mem::take(&mut inner.refused)
+    }
+
+    /// The peer cannot be reached; gives what waited.
+    pub(crate) fn unreachable(&self) -> VecDeque<Frame> {
+        let mut inner = self.inner();
+        inner.unreachable = true;
+        inner.refused = false;
+        inner.bytes = 0;
+        std::mem::take(&mut inner.frames)
     }
 
     /// Ends the stream.
@@ -193,9 +202,11 @@ mod tests {
         assert!(taken >= 30 && taken * 900_000 <= LANE_BYTES_MAX);
         assert!(matches!(next(&mut stream), Poll::Ready(Some(batch)) if batch.frames.len() == 1));
         assert!(queue.push(frame(900_000)), "there is room again");
-        queue.set_reachable(false);
+        assert!(!queue.unreachable().is_empty());
         assert!(!queue.push(frame(1)));
-        queue.set_reachable(true);
+        assert!(queue.reachable(), "a frame was refused meanwhile");
         assert!(next(&mut stream).is_pending());
+        assert!(queue.unreachable().is_empty());
+        assert!(!queue.reachable(), "none was");
     }
 }
