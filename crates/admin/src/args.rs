@@ -55,7 +55,8 @@ const NOT_YET: [&str; 44] = [
 
 /// Verbs that are there.
 const SUPPORTED: &str = "status, info, ring, describecluster, flush, compact, snapshot, clearsnapshot, listsnapshots, \
-                         refreshsizeestimates, getlogginglevels, reloadssl, enableautocompaction, disableautocompaction, drain";
+                         refreshsizeestimates, getlogginglevels, gettraceprobability, settraceprobability, reloadssl, \
+                         enableautocompaction, disableautocompaction, drain";
 
 /// Ask or tell a node, as nodetool does.
 #[derive(Args, Clone, Debug)]
@@ -88,7 +89,7 @@ pub enum Format {
 }
 
 /// Verbs, named and used as in nodetool.
-#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
+#[derive(Subcommand, Clone, Debug, PartialEq)]
 #[command(disable_help_flag = true)]
 pub enum Verb {
     /// All nodes: state, load, ownership.
@@ -148,7 +149,7 @@ pub enum Verb {
     /// Close the CQL port (not supported yet).
     #[command(name = "disablebinary")]
     DisableBinary,
-    /// Count partitions again (the tables of estimates have no rows yet).
+    /// Count partitions again (without effect: estimates are always fresh).
     #[command(name = "refreshsizeestimates")]
     RefreshSizeEstimates,
     /// Load the certificates and keys of TLS anew.
@@ -163,6 +164,16 @@ pub enum Verb {
     /// Stop compaction from running by itself.
     #[command(name = "disableautocompaction")]
     DisableAutoCompaction(Tables),
+    /// Show how many requests are traced without having asked.
+    #[command(name = "gettraceprobability")]
+    GetTraceProbability,
+    /// Trace a share of the requests that have not asked for it; traces are in system_traces.
+    #[command(name = "settraceprobability")]
+    SetTraceProbability {
+        /// From 0 (none) to 1 (all).
+        #[arg(allow_negative_numbers = true)]
+        probability: f64,
+    },
     /// Stop serving and write everything to disk.
     Drain,
     /// Any other verb of nodetool.
@@ -232,6 +243,8 @@ impl AdminArgs {
             Verb::DisableAutoCompaction(Tables { keyspace, tables }) => {
                 AdminRequest::DisableAutoCompaction { keyspace, tables }
             }
+            Verb::GetTraceProbability => AdminRequest::GetTraceProbability,
+            Verb::SetTraceProbability { probability } => AdminRequest::SetTraceProbability { probability },
             Verb::Drain => AdminRequest::Drain,
             Verb::Other(words) => {
                 let verb = words.into_iter().next().unwrap_or_default();
@@ -285,6 +298,10 @@ mod tests {
                 ttl_seconds: Some(60)
             })
         );
+        assert_eq!(parse("gettraceprobability").request(), Ok(AdminRequest::GetTraceProbability));
+        let share = AdminRequest::SetTraceProbability { probability: 0.25 };
+        assert_eq!(parse("settraceprobability 0.25").request(), Ok(share));
+        assert!(Cli::try_parse_from(["admin", "settraceprobability", "often"]).is_err());
         assert_eq!(
             parse("clearsnapshot --all").request(),
             Ok(AdminRequest::ClearSnapshot { tag: None, keyspace: None })

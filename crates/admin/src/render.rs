@@ -27,6 +27,9 @@ pub fn render(request: &AdminRequest, answer: &AdminAnswer) -> String {
             let lines = properties.iter().map(|(name, value)| format!("{name:<50}{value:>10}\n"));
             format!("\n{:<50}{:>10}\n{}", "Logger Name", "Log Level", lines.collect::<String>())
         }
+        (AdminRequest::GetTraceProbability, AdminAnswer::Properties(properties)) => {
+            properties.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
+        }
         (_, AdminAnswer::Properties(properties)) => {
             let line = |(name, value): &(String, String)| match value.parse() {
                 // The node tells bytes; people read sizes.

@@ -4,7 +4,7 @@ use crate::ids::{ClusterId, Epoch, NodeId};
 use crate::key::Token;
 
 /// An operator's verb.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum AdminRequest {
     /// All nodes with state, load and ownership; for one keyspace, ownership by its replication.
@@ -55,6 +55,12 @@ pub enum AdminRequest {
         keyspace: Option<String>,
         tables: Vec<String>,
     },
+    /// How many of the requests that ask for no trace are traced all the same.
+    GetTraceProbability,
+    /// Sets it: from 0 (none) to 1 (all).
+    SetTraceProbability {
+        probability: f64,
+    },
     /// Stop serving, flush everything.
     Drain,
     /// The ring as clients route by it: nodes, addresses, tokens and keyspaces' replication.
@@ -68,7 +74,7 @@ pub enum AdminAnswer {
     Done,
     /// `status` and `Topology`.
     Cluster(ClusterStatus),
-    /// `info`, `describecluster`, `getlogginglevels`: names and values in order.
+    /// `info`, `describecluster`, `getlogginglevels`, `gettraceprobability`: names and values in order.
     Properties(Vec<(String, String)>),
     /// `listsnapshots`.
     Snapshots(Vec<SnapshotInfo>),

@@ -4,7 +4,8 @@
 
 mod support;
 
-use quorate_model::request::{ClientRequest, QueryOptions, RequestBody, Values};
+use quorate_model::admin::{AdminAnswer, AdminRequest};
+use quorate_model::request::{Answer, ClientRequest, QueryOptions, RequestBody, Values};
 use quorate_model::value::Value;
 use quorate_model::{Consistency, CqlType};
 use support::{Cluster, at};
@@ -96,13 +97,31 @@ fn requests_that_ask_for_no_trace_are_traced_only_by_chance() {
     let mut cluster = cluster();
     cluster.run(0, "INSERT INTO ks.t (p, v) VALUES (1, 'x')");
     assert!(cluster.rows(1, "SELECT session_id FROM system_traces.sessions", Consistency::One).is_empty());
+    let verb = |cluster: &mut Cluster, verb| {
+        let body = RequestBody::Admin(verb);
+        cluster.request(0, ClientRequest { body, keyspace: None, options: QueryOptions::default() }).result
+    };
     let probability =
-        |cluster: &Cluster, value| cluster.members[0].node.as_ref().unwrap().shared.trace_probability.set(value);
-    assert!(!probability(&cluster, 1.5) && probability(&cluster, 1.0));
+        |cluster: &mut Cluster, probability| verb(cluster, AdminRequest::SetTraceProbability { probability }).is_ok();
+    let shown = |cluster: &mut Cluster| {
+        let body = RequestBody::Admin(AdminRequest::GetTraceProbability);
+        let request = ClientRequest { body, keyspace: None, options: QueryOptions::default() };
+        match cluster.request(0, request).result.unwrap() {
+            Answer::Admin(AdminAnswer::Properties(properties)) => properties[0].1.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(shown(&mut cluster), "0.0");
+    for wrong in [1.5, -0.1, f64::NAN] {
+        assert!(!probability(&mut cluster, wrong), "{wrong}");
+    }
+    assert_eq!(shown(&mut cluster), "0.0", "what is refused changes nothing");
+    assert!(probability(&mut cluster, 1.0));
+    assert_eq!(shown(&mut cluster), "1.0");
     let body = RequestBody::Query { text: "SELECT * FROM ks.t".to_owned(), values: Values::default() };
     let response = cluster.request(0, ClientRequest { body, keyspace: None, options: at(Consistency::One) });
     assert!(response.trace.is_none(), "the client has not asked");
-    assert!(probability(&cluster, 0.0));
+    assert!(probability(&mut cluster, 0.0));
     await_rows(&mut cluster, 1, "SELECT session_id FROM system_traces.sessions");
 }
 

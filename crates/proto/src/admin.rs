@@ -46,6 +46,10 @@ pub fn admin_request_to_proto(request: &AdminRequest) -> v1::AdminRequest {
         AdminRequest::DisableAutoCompaction { keyspace, tables: names } => {
             Verb::DisableAutoCompaction(tables(keyspace, names))
         }
+        AdminRequest::GetTraceProbability => Verb::GetTraceProbability(void()),
+        AdminRequest::SetTraceProbability { probability } => {
+            Verb::SetTraceProbability(v1::TraceProbability { probability: *probability })
+        }
         AdminRequest::Drain => Verb::Drain(void()),
         AdminRequest::Topology => Verb::Topology(void()),
     };
@@ -80,6 +84,10 @@ pub fn admin_request_from_proto(message: v1::AdminRequest) -> Result<AdminReques
         }
         Verb::DisableAutoCompaction(scope) => {
             AdminRequest::DisableAutoCompaction { keyspace: scope.keyspace, tables: scope.tables }
+        }
+        Verb::GetTraceProbability(_) => AdminRequest::GetTraceProbability,
+        Verb::SetTraceProbability(v1::TraceProbability { probability }) => {
+            AdminRequest::SetTraceProbability { probability }
         }
         Verb::Drain(_) => AdminRequest::Drain,
         Verb::Topology(_) => AdminRequest::Topology,

@@ -326,3 +326,13 @@ fn a_frame_that_was_altered_is_refused() {
     let digest = crc_fast::crc32_iscsi(&[0; 32]);
     assert_eq!(digest, 0x8a91_36aa);
 }
+
+#[test]
+fn the_probability_of_traces() {
+    use quorate_model::admin::AdminRequest;
+    for request in [AdminRequest::GetTraceProbability, AdminRequest::SetTraceProbability { probability: 0.125 }] {
+        let bytes = quorate_proto::admin_request_to_proto(&request).encode_to_vec();
+        let message = v1::AdminRequest::decode(bytes.as_slice()).unwrap();
+        assert_eq!(quorate_proto::admin_request_from_proto(message).unwrap(), request);
+    }
+}

@@ -98,6 +98,8 @@ impl Control {
                 return self.set_auto_compaction(keyspace.as_deref(), &tables, false).map(Some);
             }
             AdminRequest::RefreshSizeEstimates => return Ok(Some(AdminAnswer::Done)),
+            AdminRequest::GetTraceProbability => return Ok(Some(self.trace_probability())),
+            AdminRequest::SetTraceProbability { probability: p } => return self.set_trace_probability(p).map(Some),
             AdminRequest::Drain => {
                 self.shared.set_phase(NodePhase::Drained);
                 Box::new(|storage| run_jobs(storage.flush_all().into_iter()))
@@ -149,6 +151,17 @@ impl Control {
             table.ok_or_else(|| RequestError::invalid(format!("Unknown keyspace/cf pair ({keyspace}.{name})")))
         };
         names.iter().map(find).collect()
+    }
+
+    fn trace_probability(&self) -> AdminAnswer {
+        let present = format!("{:?}", self.shared.trace_probability.get());
+        AdminAnswer::Properties(vec![("Current trace probability".to_owned(), present)])
+    }
+
+    fn set_trace_probability(&self, probability: f64) -> Result<AdminAnswer, RequestError> {
+        let refused =
+            || RequestError::invalid(format!("Trace probability must be between 0 and 1; {probability} is not"));
+        self.shared.trace_probability.set(probability).then_some(AdminAnswer::Done).ok_or_else(refused)
     }
 
     fn set_auto_compaction(
