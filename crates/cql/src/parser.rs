@@ -243,7 +243,8 @@ impl<'a> Parser<'a> {
                 Ok(Statement::Use(self.name()?))
             }
             "DESCRIBE" | "DESC" => self.describe(),
-            "GRANT" | "REVOKE" | "LIST" => self.unsupported(&word),
+            "GRANT" | "REVOKE" => self.unsupported(&format!("{word} of roles and permissions")),
+            "LIST" => self.unsupported("LIST of roles, users and permissions"),
             _ => Err(self.no_alternative()),
         }
     }

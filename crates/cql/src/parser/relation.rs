@@ -122,9 +122,22 @@ impl Parser<'_> {
         if !self.accept_word("IF") {
             return Ok(false);
         }
-        if !self.accept_word("EXISTS") {
-            self.relations()?;
+        if self.accept_word("EXISTS") {
+            return Ok(true);
         }
-        Ok(true)
+        loop {
+            if self.is_name(0) && self.peek(1).kind == TokenKind::Dot {
+                // A field of a user type.
+                self.name()?;
+                self.expect(TokenKind::Dot)?;
+                self.name()?;
+                self.operator_and_value()?;
+            } else {
+                self.relation(&mut Vec::new())?;
+            }
+            if !self.accept_word("AND") {
+                return Ok(true);
+            }
+        }
     }
 }

@@ -13,7 +13,8 @@ use crate::lexer::TokenKind;
 const NOT_YET: &[(&[&str], &str)] = &[
     (&["MATERIALIZED", "VIEW"], "MATERIALIZED VIEW"),
     (&["FUNCTION"], "FUNCTION"),
-    (&["OR", "REPLACE"], "FUNCTION"),
+    (&["OR", "REPLACE", "FUNCTION"], "FUNCTION"),
+    (&["OR", "REPLACE", "AGGREGATE"], "AGGREGATE"),
     (&["AGGREGATE"], "AGGREGATE"),
     (&["TRIGGER"], "TRIGGER"),
     (&["ROLE"], "ROLE"),
@@ -198,13 +199,16 @@ impl Parser<'_> {
         let name = self.name()?;
         let type_name = self.type_name()?;
         let is_static = self.accept_word("STATIC");
-        if self.at_word("MASKED") {
-            return Err(RequestError::Invalid {
-                message: "Dynamic data masking (MASKED WITH) is not supported yet".to_owned(),
-                place: Some(self.place()),
-            });
-        }
+        self.refuse_mask()?;
         Ok(ColumnDefinition { name, type_name, is_static })
+    }
+
+    fn refuse_mask(&self) -> Parsed<()> {
+        if !self.at_word("MASKED") {
+            return Ok(());
+        }
+        let message = "Dynamic data masking (MASKED WITH) is not supported yet".to_owned();
+        Err(RequestError::Invalid { message, place: Some(self.place()) })
     }
 
     fn table_change(&mut self) -> Parsed<TableChange> {
@@ -246,6 +250,8 @@ impl Parser<'_> {
         if self.accept_word("ALTER") {
             self.if_exists()?;
             self.name()?;
+            self.accept_word("DROP");
+            self.refuse_mask()?;
             self.expect_word("TYPE")?;
             self.type_name()?;
             return Ok(TableChange::ColumnType);
