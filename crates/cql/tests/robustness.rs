@@ -80,3 +80,31 @@ fn long_statements_take_time_in_proportion() {
     let text = format!("SELECT * FROM k.t WHERE a IN ({})", values.join(", "));
     assert!(parse(&text).is_ok());
 }
+
+#[test]
+fn numbers_that_would_take_minutes_to_print_are_refused() {
+    use bytes::Bytes;
+    use quorate_model::limits::VARINT_BYTES_MAX;
+    use quorate_model::request::{BoundValue, Values};
+
+    let mut world = World::new(&[
+        "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+        "CREATE TABLE k.n (k int PRIMARY KEY, v varint, d decimal, l list<varint>)",
+    ]);
+    let digits = "7".repeat(1_000_000);
+    for literal in [digits.clone(), format!("-{digits}"), format!("{digits}.5"), format!("0.{digits}e5")] {
+        for statement in [
+            format!("INSERT INTO k.n (k, d) VALUES (1, {literal})"),
+            format!("INSERT INTO k.n JSON '{{\"k\": 1, \"d\": {literal}}}'"),
+        ] {
+            let error = world.run(&statement).expect_err("a million digits");
+            assert!(error.to_string().contains("longer than maximum of 40000"), "{:.200}", error.to_string());
+        }
+    }
+    let bound = |length: usize| Values::Positional(vec![BoundValue::Bytes(Bytes::from(vec![0x77; length]))]);
+    let error = world.run_with("INSERT INTO k.n (k, v) VALUES (1, ?)", &bound(1 << 20), None).expect_err("a megabyte");
+    assert!(error.to_string().contains("longer than maximum of 16384"), "{error}");
+    world.run_with("INSERT INTO k.n (k, v) VALUES (1, ?)", &bound(VARINT_BYTES_MAX), None).expect("the greatest fits");
+    let rows = world.run("SELECT CAST(v AS text), v + 1, to_json(v) FROM k.n").expect("and is shown").expect("rows");
+    assert!(rows.data.len() > 2 * 39_000, "{} bytes", rows.data.len());
+}

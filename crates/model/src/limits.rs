@@ -22,3 +22,8 @@ pub const REPLICATION_FACTOR_MAX: u32 = 1_000;
 pub const INDEXED_VALUE_BYTES_MAX: usize = 65_535;
 /// Greatest term of an index, in bytes; what is longer is cut.
 pub const INDEX_TERM_BYTES_MAX: usize = 1024;
+/// Greatest `varint`, and unscaled value of a `decimal`, in bytes. Cassandra has no such limit; but the time to print or read
+/// a number grows faster than its length, and one of megabytes would hold a thread for minutes.
+pub const VARINT_BYTES_MAX: usize = 16 * 1024;
+/// Longest text that is read as a `varint` or `decimal`, in bytes: what [`VARINT_BYTES_MAX`] prints to fits.
+pub const VARINT_TEXT_BYTES_MAX: usize = 40_000;

@@ -135,7 +135,7 @@ fn wrong_text_is_refused() {
         (CqlType::Int, "2147483648", "Unable to make int from '2147483648'"),
         (CqlType::Int, "", "Unable to make int from ''"),
         (CqlType::Boolean, "yes", "Unable to make boolean from 'yes'"),
-        (CqlType::Blob, "0x0", "cannot parse '0x0' as hex bytes"),
+        (CqlType::Blob, "0x0", "cannot parse '0' as hex bytes"),
         (CqlType::Timestamp, "2013-02-30", "Unable to parse a date/time from '2013-02-30'"),
         (CqlType::Timestamp, "2013-02-03T25:00", "Unable to parse a date/time from '2013-02-03T25:00'"),
         (CqlType::Date, "2013-02-03T", "Unable to coerce '2013-02-03T' to a formatted date (long)"),

@@ -109,10 +109,10 @@ fn decode_native(cql_type: &CqlType, bytes: &[u8]) -> Result<Value, ValueError> 
         CqlType::Date => Value::Date(u32::from_be_bytes(array(cql_type, bytes)?)),
         CqlType::Float => Value::Float(f32::from_be_bytes(array(cql_type, bytes)?)),
         CqlType::Double => Value::Double(f64::from_be_bytes(array(cql_type, bytes)?)),
-        CqlType::Varint => Value::Varint(BigInt::from_signed_bytes_be(bytes)),
+        CqlType::Varint => Value::Varint(integer(bytes)?),
         CqlType::Decimal => match bytes.split_first_chunk::<4>() {
             Some((scale, unscaled)) if !unscaled.is_empty() => {
-                Value::Decimal(BigInt::from_signed_bytes_be(unscaled), i32::from_be_bytes(*scale))
+                Value::Decimal(integer(unscaled)?, i32::from_be_bytes(*scale))
             }
             _ => return Err(wrong_length(cql_type, bytes.len())),
         },
@@ -178,6 +178,14 @@ fn duration(cql_type: &CqlType, bytes: &[u8]) -> Result<Value, ValueError> {
     }
     let (months, days) = check_duration(cql_type, months, days, nanos)?;
     Ok(Value::Duration(months, days, nanos))
+}
+
+fn integer(bytes: &[u8]) -> Result<BigInt, ValueError> {
+    let (length, max) = (bytes.len(), limits::VARINT_BYTES_MAX);
+    if length > max {
+        return Err(ValueError::TooLong { what: "an integer", length, max });
+    }
+    Ok(BigInt::from_signed_bytes_be(bytes))
 }
 
 pub(crate) fn check_duration(cql_type: &CqlType, months: i64, days: i64, nanos: i64) -> Result<(i32, i32), ValueError> {

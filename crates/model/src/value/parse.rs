@@ -21,6 +21,10 @@ pub(super) fn parse_at(cql_type: &CqlType, text: &str, depth_left: usize) -> Res
     let fail = |problem: String| ValueError::unparsable(cql_type, problem);
     // Spaces around are part of texts alone.
     let trimmed = text.trim();
+    let (length, max) = (trimmed.len(), limits::VARINT_TEXT_BYTES_MAX);
+    if matches!(cql_type, CqlType::Varint | CqlType::Decimal) && length > max {
+        return Err(ValueError::TooLong { what: "a number", length, max });
+    }
     Ok(match cql_type {
         CqlType::Text => Value::Text(text.to_owned()),
         CqlType::Ascii if text.is_ascii() => Value::Text(text.to_owned()),
