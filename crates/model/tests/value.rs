@@ -139,8 +139,8 @@ fn wrong_text_is_refused() {
         (CqlType::Timestamp, "2013-02-30", "Unable to parse a date/time from '2013-02-30'"),
         (CqlType::Timestamp, "2013-02-03T25:00", "Unable to parse a date/time from '2013-02-03T25:00'"),
         (CqlType::Date, "2013-02-03T", "Unable to coerce '2013-02-03T' to a formatted date (long)"),
-        (CqlType::Time, "24:00:00", "Unable to coerce '24:00:00' to a formatted time (long)"),
-        (CqlType::Time, "10:00", "Unable to coerce '10:00' to a formatted time (long)"),
+        (CqlType::Time, "24:00:00", "(TimeType) Unable to coerce '24:00:00' to a formatted time (long)"),
+        (CqlType::Time, "10:00", "(TimeType) Unable to coerce '10:00' to a formatted time (long)"),
         (
             CqlType::Uuid,
             "550e8400e29b41d4a716446655440000",
