@@ -158,3 +158,14 @@ fn requests_are_shared_at_even_distances() {
     assert_eq!((phase.due(0), phase.due(200)), (Duration::ZERO, Duration::from_secs(1)));
     assert!(phase.is_over(200, Duration::ZERO) && !phase.is_over(199, Duration::from_secs(9)));
 }
+
+/// A load that was to be sealed and is not would send its password in plain text.
+#[test]
+fn tls_is_refused_rather_than_passed_over() {
+    use clap::{Args as _, FromArgMatches as _};
+
+    let command = BenchArgs::augment_args(clap::Command::new("bench"));
+    let matches = command.get_matches_from(["bench", "write", "--cql", "127.0.0.1:1", "--tls-ca", "ca.pem"]);
+    let error = run(&BenchArgs::from_arg_matches(&matches).unwrap()).err().unwrap().to_string();
+    assert!(error.contains("TLS") && error.contains("not supported yet with --cql"), "{error}");
+}
