@@ -56,7 +56,8 @@ const STATEMENTS: &[&str] = &[
 
 async fn run(ip: Ipv4Addr, front: &str, text: &str, format: &str) -> Ran {
     let keyspace = format!("front_{front}");
-    let text = text.replace("ks", &keyspace);
+    // At `ONE`, the shell's default, a read need not see the write before it.
+    let text = format!("CONSISTENCY QUORUM; {}", text.replace("ks", &keyspace));
     let mut ran = shell_with(ip, &text, &["--front", front, "--format", format]).await;
     // gRPC is a letter longer than CQL.
     for said in [&mut ran.stdout, &mut ran.stderr] {
@@ -100,7 +101,7 @@ async fn copies(cluster: &TestCluster) {
     std::fs::write(format!("{folder}/in.csv"), rows).unwrap();
     for front in ["grpc", "cql"] {
         let script = format!(
-            "USE ks; CREATE TABLE copied (k int PRIMARY KEY, v text); COPY copied (k, v) FROM '{folder}/in.csv';
+            "CONSISTENCY QUORUM; USE ks; CREATE TABLE copied (k int PRIMARY KEY, v text); COPY copied (k, v) FROM '{folder}/in.csv';
              COPY copied (k, v) TO '{folder}/{front}.csv'; SELECT count(*) FROM copied"
         );
         let script = script.replace("ks", &format!("front_{front}"));
