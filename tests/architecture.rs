@@ -45,6 +45,12 @@ const WORLDLY_TEXT: &[&str] =
 /// Lines of a file before its tests, at most.
 const FILE_LINES_MAX: usize = 600;
 
+/// Half of all files have no more lines than this before their tests.
+const FILE_LINES_MEDIAN_MAX: usize = 200;
+
+/// Lines of a function, at most, but for one in a hundred.
+const FUNCTION_LINES_MAX: usize = 70;
+
 /// Fields of a struct, at most: beyond that it has parts that want names.
 const STRUCT_FIELDS_MAX: usize = 15;
 
@@ -175,11 +181,54 @@ fn pure_crates_contain_no_real_time_files_or_sockets() {
 fn files_stay_readable() {
     let mut files = Vec::new();
     rust_files(&root().join("crates"), &mut files);
+    let mut counts = Vec::new();
     for file in files.iter().filter(|file| !is_test_file(file)) {
         let text = fs::read_to_string(file).expect("source is readable");
         let lines = production_lines(&text).len();
         assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines before its tests", file.display());
+        counts.push(lines);
     }
+    counts.sort_unstable();
+    let median = counts[counts.len() / 2];
+    assert!(median <= FILE_LINES_MEDIAN_MAX, "half of the {} files have over {median} lines", counts.len());
+}
+
+/// Functions with a body, and the lines that they take. The form is rustfmt's.
+fn functions(lines: &[&str]) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let text = line.trim_start();
+        let qualifiers = ["pub ", "pub(crate) ", "pub(super) ", "const ", "async ", "unsafe "];
+        let mut head = text;
+        while let Some(rest) = qualifiers.iter().find_map(|qualifier| head.strip_prefix(qualifier)) {
+            head = rest;
+        }
+        let Some(head) = head.strip_prefix("fn ") else { continue };
+        let end = format!("{}}}", " ".repeat(line.len() - text.len()));
+        let open = lines.iter().skip(number).position(|line| line.ends_with('{') || line.ends_with([';', '}']));
+        if open.is_none_or(|open| !lines[number + open].ends_with('{')) {
+            continue; // A declaration, or all on one line.
+        }
+        let name = head.split(['(', '<']).next().unwrap_or_default().to_owned();
+        let length = lines.iter().skip(number).position(|line| **line == end).map_or(0, |body| body + 1);
+        found.push((name, length));
+    }
+    found
+}
+
+#[test]
+fn functions_stay_readable() {
+    let mut files = Vec::new();
+    rust_files(&root().join("crates"), &mut files);
+    let (mut seen, mut long) = (0, Vec::new());
+    for file in files.iter().filter(|file| !is_test_file(file)) {
+        let text = fs::read_to_string(file).expect("source is readable");
+        let functions = functions(&production_lines(&text));
+        seen += functions.len();
+        long.extend(functions.into_iter().filter(|(_, lines)| *lines > FUNCTION_LINES_MAX));
+    }
+    assert!(seen > 3000, "only {seen} functions were seen: the source was not read");
+    assert!(long.len() * 100 <= seen, "of {seen} functions, these have over {FUNCTION_LINES_MAX} lines: {long:?}");
 }
 
 /// Structs with named fields, and how many they have. The form is rustfmt's, so that lines are enough to read it.

@@ -13,8 +13,10 @@ use quorate_model::request::{
     Answer, BoundValue, ClientRequest, ClientResponse, QueryOptions, RequestBody, RequestError, Rows, Values,
 };
 use quorate_model::value::Value;
-use quorate_model::{Consistency, NodeId};
-use quorate_node::{Input, JobDone, MachineId, Node, NodeConfig, NodePhase, Output, PeerAddress, RequestId, Timing};
+use quorate_model::{Consistency, Epoch, NodeId};
+use quorate_node::{
+    Input, JobClass, JobDone, MachineId, Node, NodeConfig, NodePhase, Output, PeerAddress, RequestId, Timing,
+};
 use quorate_storage::StorageOptions;
 
 /// One node with its disk.
@@ -26,9 +28,31 @@ pub struct Member {
     linked: BTreeSet<NodeId>,
 }
 
+/// What somebody who looks at the cluster from outside sees, in order.
+pub enum Seen {
+    /// A frame was sent, and arrived or was lost.
+    Frame { from: usize, to: usize, frame: bytes::Bytes, arrived: bool },
+    /// A node's log became durable.
+    Synced(usize),
+    /// A node answered a client.
+    Answered(usize, RequestId),
+    /// A node began a job.
+    Began(usize, JobClass),
+    /// A node has published the metadata of this epoch.
+    Applied(usize, Epoch),
+}
+
 /// A cluster in one thread, with a clock that jumps from deadline to deadline.
 pub struct Cluster {
     pub members: Vec<Member>,
+    /// Client requests that a worker takes at a time, of nodes that start from now on.
+    pub requests_max: usize,
+    /// Tokens of nodes that start from now on.
+    pub vnodes: u32,
+    /// Frames from the first to the second are lost.
+    pub cuts: BTreeSet<(usize, usize)>,
+    /// What happened.
+    pub seen: Vec<Seen>,
     pub now: Now,
     /// Whether the log is synced when a machine asks for it.
     pub syncs: bool,
@@ -42,6 +66,10 @@ impl Cluster {
     pub fn new() -> Self {
         Self {
             members: Vec::new(),
+            requests_max: 1000,
+            vnodes: 8,
+            cuts: BTreeSet::new(),
+            seen: Vec::new(),
             now: Now { mono: Instant(0), wall: WallTime(1_700_000_000_000_000) },
             syncs: true,
             queue: VecDeque::new(),
@@ -86,13 +114,13 @@ impl Cluster {
             datacenter: "dc1".to_owned(),
             rack: "r1".to_owned(),
             seeds: vec![self.members[0].address.clone()],
-            vnodes: 8,
+            vnodes: self.vnodes,
             workers,
             storage: StorageOptions::tiny(),
             timing: Timing::default(),
             clock_skew_max: Duration::from_secs(3600),
             hint_window: Duration::from_secs(3 * 3600),
-            requests_max: 1000,
+            requests_max: self.requests_max,
         };
         let disk = self.members[index].disk.clone();
         let store = Box::new(SimSystemStore::open(disk.clone(), "system").unwrap());
@@ -132,6 +160,7 @@ impl Cluster {
         let mut out = Vec::new();
         let now = self.now;
         let Some(node) = &mut self.members[index].node else { return };
+        let epoch = node.shared.snapshot().metadata.epoch;
         if machine == MachineId::CONTROL {
             node.control.step(now, input, &mut out);
             node.control.check();
@@ -139,6 +168,10 @@ impl Cluster {
             let worker = usize::from(machine.0 - 1) % node.workers.len();
             node.workers[worker].step(now, input, &mut out);
             node.workers[worker].check();
+        }
+        let applied = node.shared.snapshot().metadata.epoch;
+        if applied != epoch {
+            self.seen.push(Seen::Applied(index, applied));
         }
         for output in out {
             self.carry_out(index, machine, output);
@@ -157,9 +190,11 @@ impl Cluster {
                 self.deliver(index, target, MachineId::CONTROL, from, frame);
             }
             Output::Reply { id, response } => {
+                self.seen.push(Seen::Answered(index, id));
                 self.replies.insert(id, *response);
             }
             Output::Job(job) => {
+                self.seen.push(Seen::Began(index, job.class));
                 let outcome = (job.work)();
                 self.queue.push_back((index, machine, Input::JobDone(JobDone { id: job.id, outcome })));
             }
@@ -167,6 +202,7 @@ impl Cluster {
             Output::SyncLog => {
                 let Some(node) = &self.members[index].node else { return };
                 let result = node.shared.storage().sync_log();
+                self.seen.push(Seen::Synced(index));
                 let workers: Vec<MachineId> = node.workers.iter().map(|worker| worker.machine()).collect();
                 for worker in workers {
                     self.queue.push_back((index, worker, Input::LogSynced(result.clone())));
@@ -179,7 +215,9 @@ impl Cluster {
     }
 
     fn deliver(&mut self, source: usize, target: usize, machine: MachineId, from: PeerAddress, frame: bytes::Bytes) {
-        if self.members[target].node.is_none() {
+        let arrived = self.members[target].node.is_some() && !self.cuts.contains(&(source, target));
+        self.seen.push(Seen::Frame { from: source, to: target, frame: frame.clone(), arrived });
+        if !arrived {
             return;
         }
         for (one, other) in [(source, target), (target, source)] {
