@@ -3,19 +3,22 @@
 
 mod batch;
 mod describe;
+mod function;
 mod index;
 mod modify;
 mod relation;
+mod role;
 mod schema;
 mod select;
 mod term;
 mod user_type;
+mod view;
 
 pub(crate) use modify::show_assignment;
 use quorate_model::request::{Place, RequestError};
 
 use crate::ast::{Marker, Name, Statement, TableName};
-use crate::lexer::{Token, TokenKind, is_reserved, name_of, tokenize};
+use crate::lexer::{Token, TokenKind, is_keyword, is_reserved, name_of, tokenize};
 use crate::limits::{MARKERS_MAX, NESTING_DEPTH_MAX, STATEMENT_BYTES_MAX};
 
 /// Tokens before the offending one that a message shows, white space counted.
@@ -34,9 +37,6 @@ pub fn parse(text: &str) -> Result<Statement, RequestError> {
     if parser.at(TokenKind::Semicolon) {
         parser.advance();
     }
-    if matches!(statement, Statement::Unsupported(_)) {
-        return Ok(statement);
-    }
     if !parser.at(TokenKind::End) {
         // Behind a value the statement might have gone on in many ways, as an expression.
         let is_operator = matches!(
@@ -48,7 +48,12 @@ pub fn parse(text: &str) -> Result<Statement, RequestError> {
             false => parser.mismatched(TokenKind::End.symbol()),
         });
     }
-    Ok(statement)
+    parser.unsupported_part.map_or(Ok(statement), unsupported)
+}
+
+/// A whole statement of a feature that does not exist yet.
+fn unsupported(feature: &str) -> Parsed<Statement> {
+    Ok(Statement::Unsupported(feature.to_owned()))
 }
 
 pub(crate) struct Parser<'a> {
@@ -61,6 +66,8 @@ pub(crate) struct Parser<'a> {
     depth: u32,
     /// Where the last value of a `WHERE` or `GROUP BY` ended.
     value_ended: Option<usize>,
+    /// A feature that does not exist yet, of which the statement has a part.
+    unsupported_part: Option<&'static str>,
 }
 
 impl<'a> Parser<'a> {
@@ -72,7 +79,16 @@ impl<'a> Parser<'a> {
             return Err(lexical_error(text, token));
         }
         let significant = (0..tokens.len()).filter(|index| !tokens[*index].kind.is_trivia()).collect();
-        Ok(Self { text, tokens, significant, position: 0, markers: 0, depth: 0, value_ended: None })
+        Ok(Self {
+            text,
+            tokens,
+            significant,
+            position: 0,
+            markers: 0,
+            depth: 0,
+            value_ended: None,
+            unsupported_part: None,
+        })
     }
 
     /// The token so many significant ones ahead; the end token beyond the end.
@@ -156,6 +172,12 @@ impl<'a> Parser<'a> {
             TokenKind::Word => !is_reserved(token.span.of(self.text)),
             _ => false,
         }
+    }
+
+    /// Whether the token so far ahead is a word and no keyword at all.
+    fn is_identifier(&self, ahead: usize) -> bool {
+        let token = self.peek(ahead);
+        token.kind == TokenKind::Word && !is_keyword(token.span.of(self.text))
     }
 
     fn name(&mut self) -> Parsed<Name> {
@@ -243,24 +265,19 @@ impl<'a> Parser<'a> {
                 Ok(Statement::Use(self.name()?))
             }
             "DESCRIBE" | "DESC" => self.describe(),
-            "GRANT" | "REVOKE" => self.unsupported(&format!("{word} of roles and permissions")),
-            "LIST" => self.unsupported("LIST of roles, users and permissions"),
+            "GRANT" => self.grant_or_revoke("GRANT", "TO"),
+            "REVOKE" => self.grant_or_revoke("REVOKE", "FROM"),
+            "LIST" => self.list_roles(),
+            "ADD" => self.add_identity(),
             _ => Err(self.no_alternative()),
         }
-    }
-
-    /// Takes the rest of a statement whose feature does not exist yet.
-    fn unsupported(&mut self, feature: &str) -> Parsed<Statement> {
-        while !self.at(TokenKind::End) {
-            self.advance();
-        }
-        Ok(Statement::Unsupported(feature.to_owned()))
     }
 
     fn shown(&self, token: Token) -> String {
         match token.kind {
             TokenKind::End => "<EOF>".to_owned(),
             TokenKind::String => token.span.of(self.text).trim_matches('\'').replace("''", "'"),
+            TokenKind::DollarString => token.span.of(self.text).trim_matches('$').to_owned(),
             TokenKind::QuotedName => token.span.of(self.text).trim_matches('"').replace("\"\"", "\""),
             _ => token.span.of(self.text).to_owned(),
         }
@@ -285,11 +302,31 @@ impl<'a> Parser<'a> {
         self.error(token, since, format!("no viable alternative at input '{}'", self.shown(token)))
     }
 
+    /// What is written as it may be, and yet cannot be meant.
+    fn refused(&self, message: &str) -> RequestError {
+        RequestError::Syntax { message: message.to_owned(), place: Some(self.place()) }
+    }
+
+    fn no_markers(&self, statement: &str) -> RequestError {
+        RequestError::invalid(format!("Bind variables are not allowed in {statement} statements"))
+    }
+
     /// `line 1:9 …problem… (SELECT * [FRM]...)`.
     fn error(&self, token: Token, highlighted: usize, problem: String) -> RequestError {
         let snippet = if token.kind == TokenKind::End { String::new() } else { self.snippet(highlighted) };
         let message = format!("line {}:{} {problem}{snippet}", token.place.line, token.place.column);
         RequestError::Syntax { message, place: Some(token.place) }
+    }
+
+    /// Where a snippet takes a token to stand: it counts what is shown of it, and so loses the end of what was in quotes.
+    fn shown_span(&self, token: Token) -> crate::lexer::Span {
+        let mut span = token.span;
+        if matches!(token.kind, TokenKind::String | TokenKind::DollarString | TokenKind::QuotedName) {
+            let shown = self.shown(token).chars().count();
+            let end = span.of(self.text).char_indices().nth(shown).map_or(span.end, |(end, _)| span.start + end);
+            span.end = end;
+        }
+        span
     }
 
     fn snippet(&self, highlighted: usize) -> String {
@@ -302,7 +339,9 @@ impl<'a> Parser<'a> {
             // Lines are joined as they are, as in Cassandra.
             span.of(self.text).replace(['\n', '\r'], "")
         };
-        let (start, mark, end) = (self.tokens[first].span.start, self.tokens[marked].span, self.tokens[last].span.end);
+        let start = self.tokens[first].span.start;
+        let mark = self.shown_span(self.tokens[marked]);
+        let end = self.shown_span(self.tokens[last]).end;
         let before = if first == 0 { "" } else { "..." };
         let after = if end >= self.text.trim_end().len() { "" } else { "..." };
         format!(

@@ -26,6 +26,11 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// Whether a word names a native type.
+pub(crate) fn is_native(name: &str) -> bool {
+    CqlType::parse_name(name).is_some()
+}
+
 /// The type, or why there is none.
 pub(crate) fn resolve(type_name: &TypeName, scope: Scope<'_>) -> Result<CqlType, String> {
     let resolved = resolve_at(type_name, scope, false)?;

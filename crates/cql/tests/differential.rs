@@ -117,6 +117,11 @@ fn without_signatures(line: &str) -> &str {
 
 fn same(wanted: &[String], got: &[String]) -> bool {
     if let ([wanted], [got]) = (wanted, got) {
+        // Cassandra has no place for the end of the text, and we do.
+        let end = |line: &str| Some(line.strip_prefix("Syntax: line ")?.split_once(' ')?.1.to_owned());
+        if wanted.contains("input '<EOF>'") {
+            return end(wanted) == end(got);
+        }
         return without_signatures(wanted) == got;
     }
     wanted == got
@@ -212,4 +217,9 @@ fn index_reads() {
 #[test]
 fn storage_attached() {
     check("storage_attached");
+}
+
+#[test]
+fn refused() {
+    check("refused");
 }

@@ -317,7 +317,7 @@ fn json_comes_in_by_markers_too() {
 fn refuses_what_does_not_exist_yet_by_name() {
     let mut world = weather();
     for (text, named) in [
-        ("CREATE MATERIALIZED VIEW v AS SELECT * FROM w", "MATERIALIZED VIEW"),
+        ("CREATE MATERIALIZED VIEW v AS SELECT * FROM w PRIMARY KEY (hour, origin)", "MATERIALIZED VIEW"),
         ("CREATE OR REPLACE FUNCTION f(a int) CALLED ON NULL INPUT RETURNS int LANGUAGE java AS 'x'", "FUNCTION"),
         ("DROP ROLE x", "DROP ROLE"),
         ("GRANT SELECT ON w TO x", "GRANT"),

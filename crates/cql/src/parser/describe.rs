@@ -48,7 +48,8 @@ impl Parser<'_> {
         if self.accept_word("INDEX") {
             return Ok(DescribeWhat::Other("Index", self.table_name()?));
         }
-        if self.accept_words(&["MATERIALIZED", "VIEW"]) {
+        if self.accept_word("MATERIALIZED") {
+            self.expect_word("VIEW")?;
             return Ok(DescribeWhat::Other("Materialized view", self.table_name()?));
         }
         for (word, kind) in [("TYPE", "User defined type"), ("FUNCTION", "User defined function")] {

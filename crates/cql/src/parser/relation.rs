@@ -123,21 +123,46 @@ impl Parser<'_> {
             return Ok(false);
         }
         if self.accept_word("EXISTS") {
+            if self.at_word("AND") {
+                return Err(self.no_alternative_since(1));
+            }
             return Ok(true);
         }
         loop {
-            if self.is_name(0) && self.peek(1).kind == TokenKind::Dot {
-                // A field of a user type.
-                self.name()?;
-                self.expect(TokenKind::Dot)?;
-                self.name()?;
-                self.operator_and_value()?;
-            } else {
-                self.relation(&mut Vec::new())?;
-            }
+            self.column_condition()?;
+            self.value_ended = Some(self.position);
             if !self.accept_word("AND") {
                 return Ok(true);
             }
         }
+    }
+
+    /// A condition on a column, on an element or on a field of it.
+    fn column_condition(&mut self) -> Parsed<()> {
+        self.name()?;
+        let is_whole = if self.accept(TokenKind::Dot) {
+            self.name()?;
+            false
+        } else if self.accept(TokenKind::LeftBracket) {
+            self.term()?;
+            if !self.accept(TokenKind::RightBracket) {
+                return Err(self.no_alternative());
+            }
+            false
+        } else {
+            true
+        };
+        if self.accept_word("IN") {
+            if !matches!(self.current().kind, TokenKind::LeftParen | TokenKind::QuestionMark | TokenKind::Colon) {
+                return Err(self.no_alternative());
+            }
+            return self.in_values().map(drop);
+        }
+        if is_whole && self.accept_word("CONTAINS") {
+            self.accept_word("KEY");
+        } else {
+            self.comparison()?;
+        }
+        self.term().map(drop)
     }
 }

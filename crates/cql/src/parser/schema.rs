@@ -2,30 +2,19 @@
 
 use quorate_model::request::RequestError;
 
-use super::{Parsed, Parser};
+use super::{Parsed, Parser, unsupported};
 use crate::ast::{
     AlterKeyspace, AlterTable, ColumnDefinition, CreateKeyspace, CreateTable, Name, Property, Statement, TableChange,
     Term, TermKind,
 };
 use crate::lexer::TokenKind;
 
-/// What can be created and dropped, but not yet: the words, and the feature's name.
-const NOT_YET: &[(&[&str], &str)] = &[
-    (&["MATERIALIZED", "VIEW"], "MATERIALIZED VIEW"),
-    (&["FUNCTION"], "FUNCTION"),
-    (&["OR", "REPLACE", "FUNCTION"], "FUNCTION"),
-    (&["OR", "REPLACE", "AGGREGATE"], "AGGREGATE"),
-    (&["AGGREGATE"], "AGGREGATE"),
-    (&["TRIGGER"], "TRIGGER"),
-    (&["ROLE"], "ROLE"),
-    (&["USER"], "USER"),
-    (&["GENERATED"], "IDENTITY"),
-];
+const DATA_MASKING: &str = "Dynamic data masking (MASKED WITH)";
 
 impl Parser<'_> {
     pub(super) fn create(&mut self) -> Parsed<Statement> {
         self.advance();
-        if self.accept_word("KEYSPACE") || self.accept_word("SCHEMA") {
+        if self.accept_word("KEYSPACE") {
             let if_not_exists = self.if_not_exists()?;
             let name = self.name()?;
             self.expect_word("WITH")?;
@@ -38,19 +27,48 @@ impl Parser<'_> {
         if self.accept_word("TYPE") {
             return self.create_type();
         }
-        let is_custom = self.at_word("CUSTOM") && self.is_word(1, "INDEX");
-        if is_custom {
-            self.advance();
+        if self.accept_word("CUSTOM") {
+            self.expect_word("INDEX")?;
+            return self.create_index(true);
         }
         if self.accept_word("INDEX") {
-            return self.create_index(is_custom);
+            return self.create_index(false);
         }
-        self.not_yet("CREATE")
+        self.create_other()
+    }
+
+    /// What can be created, but not yet.
+    fn create_other(&mut self) -> Parsed<Statement> {
+        if self.accept_word("MATERIALIZED") {
+            return self.create_view();
+        }
+        let before = self.position;
+        let replaces = self.accept_words(&["OR", "REPLACE"]);
+        if self.accept_word("FUNCTION") {
+            return self.create_function(replaces);
+        }
+        if self.accept_word("AGGREGATE") {
+            return self.create_aggregate(replaces);
+        }
+        // A lone `OR` is no beginning either.
+        if replaces || self.accept_word("OR") {
+            return Err(self.no_alternative_since(self.position - before + 1));
+        }
+        if self.accept_word("TRIGGER") {
+            return self.create_trigger();
+        }
+        if self.accept_word("ROLE") {
+            return self.create_role();
+        }
+        if self.accept_word("USER") {
+            return self.create_user();
+        }
+        Err(self.no_alternative_since(1))
     }
 
     pub(super) fn alter(&mut self) -> Parsed<Statement> {
         self.advance();
-        if self.accept_word("KEYSPACE") || self.accept_word("SCHEMA") {
+        if self.accept_word("KEYSPACE") {
             let if_exists = self.if_exists()?;
             let name = self.name()?;
             self.expect_word("WITH")?;
@@ -66,12 +84,21 @@ impl Parser<'_> {
         if self.accept_word("TYPE") {
             return self.alter_type();
         }
-        self.not_yet("ALTER")
+        if self.accept_word("MATERIALIZED") {
+            return self.alter_view();
+        }
+        if self.accept_word("ROLE") {
+            return self.alter_role();
+        }
+        if self.accept_word("USER") {
+            return self.alter_user();
+        }
+        Err(self.no_alternative_since(1))
     }
 
     pub(super) fn drop(&mut self) -> Parsed<Statement> {
         self.advance();
-        if self.accept_word("KEYSPACE") || self.accept_word("SCHEMA") {
+        if self.accept_word("KEYSPACE") {
             let if_exists = self.if_exists()?;
             return Ok(Statement::DropKeyspace { name: self.name()?, if_exists });
         }
@@ -87,15 +114,37 @@ impl Parser<'_> {
             let if_exists = self.if_exists()?;
             return Ok(Statement::DropIndex { name: self.table_name()?, if_exists });
         }
-        self.not_yet("DROP")
+        self.drop_other()
     }
 
-    fn not_yet(&mut self, verb: &str) -> Parsed<Statement> {
-        let found = NOT_YET.iter().find(|(words, _)| words.iter().enumerate().all(|(i, word)| self.is_word(i, word)));
-        match found {
-            Some((_, feature)) => self.unsupported(&format!("{verb} {feature}")),
-            None => Err(self.no_alternative_since(1)),
+    /// What can be dropped, but not yet.
+    fn drop_other(&mut self) -> Parsed<Statement> {
+        if self.accept_word("MATERIALIZED") {
+            return self.drop_view();
         }
+        if self.accept_word("FUNCTION") {
+            return self.drop_function("DROP FUNCTION");
+        }
+        if self.accept_word("AGGREGATE") {
+            return self.drop_function("DROP AGGREGATE");
+        }
+        if self.accept_word("TRIGGER") {
+            return self.drop_trigger();
+        }
+        if self.accept_word("ROLE") {
+            self.if_exists()?;
+            self.role_name()?;
+            return unsupported("DROP ROLE");
+        }
+        if self.accept_word("USER") {
+            self.if_exists()?;
+            self.user_name()?;
+            return unsupported("DROP USER");
+        }
+        if self.accept_word("IDENTITY") {
+            return self.drop_identity();
+        }
+        Err(self.no_alternative_since(1))
     }
 
     pub(super) fn if_not_exists(&mut self) -> Parsed<bool> {
@@ -164,17 +213,7 @@ impl Parser<'_> {
             return Ok(());
         }
         if self.accept_words(&["CLUSTERING", "ORDER"]) {
-            self.expect_word("BY")?;
-            create.clustering_order = self.parenthesised(|parser| {
-                let column = parser.name()?;
-                if parser.accept_word("ASC") {
-                    return Ok((column, false));
-                }
-                if parser.accept_word("DESC") {
-                    return Ok((column, true));
-                }
-                Err(parser.no_alternative())
-            })?;
+            create.clustering_order = self.clustering_order()?;
             return Ok(());
         }
         let property = self.property()?;
@@ -182,8 +221,23 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// Behind `CLUSTERING ORDER`: columns, and whether they descend.
+    pub(super) fn clustering_order(&mut self) -> Parsed<Vec<(Name, bool)>> {
+        self.expect_word("BY")?;
+        self.parenthesised(|parser| {
+            let column = parser.name()?;
+            if parser.accept_word("ASC") {
+                return Ok((column, false));
+            }
+            if parser.accept_word("DESC") {
+                return Ok((column, true));
+            }
+            Err(parser.no_alternative())
+        })
+    }
+
     /// `((a, b), c)`, `(a, b)`.
-    fn primary_key(&mut self) -> Parsed<(Vec<Name>, Vec<Name>)> {
+    pub(super) fn primary_key(&mut self) -> Parsed<(Vec<Name>, Vec<Name>)> {
         self.expect(TokenKind::LeftParen)?;
         let partition =
             if self.at(TokenKind::LeftParen) { self.parenthesised(Self::name)? } else { vec![self.name()?] };
@@ -199,16 +253,37 @@ impl Parser<'_> {
         let name = self.name()?;
         let type_name = self.type_name()?;
         let is_static = self.accept_word("STATIC");
-        self.refuse_mask()?;
+        let before = self.position;
+        self.mask()?;
+        if self.position > before && self.at_word("STATIC") {
+            return Err(self.no_alternative_since(self.position - before));
+        }
         Ok(ColumnDefinition { name, type_name, is_static })
     }
 
-    fn refuse_mask(&self) -> Parsed<()> {
-        if !self.at_word("MASKED") {
+    /// `MASKED WITH function(…)` or `MASKED WITH DEFAULT`, if present: taken, and noted for the refusal.
+    fn mask(&mut self) -> Parsed<()> {
+        if !self.accept_word("MASKED") {
             return Ok(());
         }
-        let message = "Dynamic data masking (MASKED WITH) is not supported yet".to_owned();
-        Err(RequestError::Invalid { message, place: Some(self.place()) })
+        if !self.accept_word("WITH") {
+            return Err(self.no_alternative_since(1));
+        }
+        if self.accept_word("DEFAULT") {
+            if self.accept(TokenKind::LeftParen) {
+                self.expect(TokenKind::RightParen)?;
+            }
+        } else if self.is_name(0) {
+            self.function_name()?;
+            if !self.accept(TokenKind::LeftParen) {
+                return Err(self.no_alternative_since(1));
+            }
+            self.items_until(TokenKind::RightParen)?;
+        } else {
+            return Err(self.no_alternative_since(2));
+        }
+        self.unsupported_part = Some(DATA_MASKING);
+        Ok(())
     }
 
     fn table_change(&mut self) -> Parsed<TableChange> {
@@ -217,7 +292,7 @@ impl Parser<'_> {
             let columns = if self.at(TokenKind::LeftParen) {
                 self.parenthesised(Self::column_definition)?
             } else {
-                self.comma_list(Self::column_definition)?
+                vec![self.column_definition()?]
             };
             return Ok(TableChange::Add { columns, if_not_exists });
         }
@@ -248,15 +323,26 @@ impl Parser<'_> {
             return Ok(TableChange::With(self.properties()?));
         }
         if self.accept_word("ALTER") {
-            self.if_exists()?;
-            self.name()?;
-            self.accept_word("DROP");
-            self.refuse_mask()?;
-            self.expect_word("TYPE")?;
-            self.type_name()?;
-            return Ok(TableChange::ColumnType);
+            return self.column_change();
         }
         Err(self.no_alternative())
+    }
+
+    /// Behind `ALTER TABLE t ALTER`.
+    fn column_change(&mut self) -> Parsed<TableChange> {
+        let conditional = self.if_exists()?;
+        self.name()?;
+        if self.accept_word("DROP") {
+            self.expect_word("MASKED")?;
+            self.unsupported_part = Some(DATA_MASKING);
+        } else if self.at_word("MASKED") {
+            self.mask()?;
+        } else if !conditional && self.accept_word("TYPE") {
+            self.type_name()?;
+        } else {
+            return Err(self.no_alternative());
+        }
+        Ok(TableChange::ColumnType)
     }
 
     fn timestamp_literal(&mut self) -> Parsed<i64> {
@@ -281,7 +367,7 @@ impl Parser<'_> {
         Ok(properties)
     }
 
-    fn property(&mut self) -> Parsed<(Name, Property)> {
+    pub(super) fn property(&mut self) -> Parsed<(Name, Property)> {
         if self.at_word("CLUSTERING") && self.is_word(1, "ORDER") {
             self.advance();
             return Err(self.no_alternative_since(1));

@@ -17,7 +17,7 @@ impl Parser<'_> {
         if distinct {
             self.advance();
         }
-        let columns = if self.accept(TokenKind::Star) { Vec::new() } else { self.comma_list(Self::selected_column)? };
+        let columns = self.selected_columns()?;
         self.expect_word("FROM")?;
         let table = self.table_name()?;
         let relations = if self.accept_word("WHERE") { self.relations()? } else { Vec::new() };
@@ -68,6 +68,25 @@ impl Parser<'_> {
             self.accept_word("ASC");
         }
         Ok((column, descending))
+    }
+
+    /// What is selected; nothing stands for `*`.
+    pub(super) fn selected_columns(&mut self) -> Parsed<Vec<SelectedColumn>> {
+        if self.accept(TokenKind::Star) {
+            return Ok(Vec::new());
+        }
+        let mut began = self.position;
+        let columns = self.comma_list(|parser| {
+            began = parser.position;
+            parser.selected_column()
+        })?;
+        let is_bare = columns.last().is_some_and(|last| {
+            last.alias.is_none() && matches!(last.selector, Selector::Column(_) | Selector::Field(..))
+        });
+        if is_bare && !self.at_word("FROM") {
+            return Err(self.no_alternative_since(self.position - began));
+        }
+        Ok(columns)
     }
 
     fn selected_column(&mut self) -> Parsed<SelectedColumn> {

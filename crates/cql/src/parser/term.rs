@@ -132,7 +132,7 @@ impl Parser<'_> {
     }
 
     /// `a, b, …` up to the closing token, which is taken; may be empty.
-    fn items_until(&mut self, close: TokenKind) -> Parsed<Vec<Term>> {
+    pub(super) fn items_until(&mut self, close: TokenKind) -> Parsed<Vec<Term>> {
         if self.accept(close) {
             return Ok(Vec::new());
         }
@@ -220,6 +220,10 @@ impl Parser<'_> {
             return Ok(TypeName::Plain(Some(name), self.name()?.text));
         }
         if !self.at(TokenKind::Less) {
+            // A native type's keyword is told from a user type's name by what follows.
+            if crate::types::is_native(&name) && self.is_identifier(0) {
+                return Err(self.no_alternative_since(1));
+            }
             return Ok(TypeName::Plain(None, name));
         }
         self.advance();
