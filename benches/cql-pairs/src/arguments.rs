@@ -51,6 +51,13 @@ pub struct Arguments {
     /// Ask to leave out result metadata that is known since the preparation
     #[arg(long)]
     pub cached_metadata: bool,
+    /// Try what is safe to try again on another node after so many ms without an answer, keep connections alive every second, and repeat
+    /// what failed as the driver's default policy does: what a program that minds failures sets
+    #[arg(long)]
+    pub speculative_ms: Option<u64>,
+    /// Write a line for every quarter of a second to this file: answers, failures, p50 and p99
+    #[arg(long)]
+    pub series: Option<std::path::PathBuf>,
     /// The server's processes, with commas: their CPU time is told an operation
     #[arg(long, value_delimiter = ',')]
     pub pids: Vec<u32>,

@@ -23,6 +23,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 const LATENCY_NS_MAX: u64 = 120_000_000_000;
 /// Threads that record without meeting.
 const SHARDS: usize = 16;
+/// Parts of a run that are told apart.
+pub const INTERVAL: Duration = Duration::from_millis(250);
 /// Requests in flight while the tables are filled.
 const FILL_IN_FLIGHT: usize = 256;
 /// Failures in a row after which filling ends.
@@ -42,6 +44,17 @@ pub struct Tally {
     pub first_failure: Option<String>,
     /// From the first request to the last answer.
     pub elapsed: Duration,
+    /// What came of each quarter of a second, by the moment of the answer; empty if nobody asked.
+    pub series: Vec<Interval>,
+}
+
+/// A quarter of a second.
+#[derive(Clone)]
+pub struct Interval {
+    /// Latencies of what succeeded, in nanoseconds.
+    pub latencies: Histogram<u64>,
+    /// Requests that failed.
+    pub failed: u64,
 }
 
 struct Shared {
@@ -57,6 +70,7 @@ struct Shared {
     failed: AtomicU64,
     wrong_rows: AtomicU64,
     first_failure: Mutex<Option<String>>,
+    series: Option<Mutex<Vec<Interval>>>,
 }
 
 /// A fixed rate: a permit for every request that is due.
@@ -98,6 +112,7 @@ pub async fn drive(arguments: &Arguments, target: &Arc<Target>, seconds: f64, se
         failed: AtomicU64::new(0),
         wrong_rows: AtomicU64::new(0),
         first_failure: Mutex::new(None),
+        series: arguments.series.as_ref().map(|_| Mutex::new(Vec::new())),
     });
     let mut tasks = JoinSet::new();
     for worker in 0..workers {
@@ -128,6 +143,11 @@ pub async fn drive(arguments: &Arguments, target: &Arc<Target>, seconds: f64, se
 
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1_000, LATENCY_NS_MAX, 3).expect("the bounds are in order")
+}
+
+/// With two digits, as there are many.
+fn short_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1_000, LATENCY_NS_MAX, 2).expect("the bounds are in order")
 }
 
 /// A number of its own for each thread, so that threads record without meeting.
@@ -199,9 +219,20 @@ impl Shared {
 
     /// Counts a result; whether it was a success.
     fn count(&self, result: Result<bool, Problem>, latency: Duration) -> bool {
+        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX).clamp(1_000, LATENCY_NS_MAX);
+        if let Some(series) = &self.series {
+            let place = (self.started.elapsed().as_secs_f64() / INTERVAL.as_secs_f64()) as usize;
+            let mut series = series.lock().expect("nobody panics");
+            while series.len() <= place {
+                series.push(Interval { latencies: short_histogram(), failed: 0 });
+            }
+            match &result {
+                Ok(_) => series[place].latencies.saturating_record(nanos),
+                Err(_) => series[place].failed += 1,
+            }
+        }
         match result {
             Ok(right) => {
-                let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX).clamp(1_000, LATENCY_NS_MAX);
                 self.shards[shard()].lock().expect("nobody panics").saturating_record(nanos);
                 if !right {
                     self.wrong_rows.fetch_add(1, Ordering::Relaxed);
@@ -231,6 +262,11 @@ impl Shared {
             unanswered: total.saturating_sub(answered),
             first_failure: self.first_failure.lock().expect("nobody panics").take(),
             elapsed,
+            series: self
+                .series
+                .as_ref()
+                .map(|series| series.lock().expect("nobody panics").clone())
+                .unwrap_or_default(),
         }
     }
 }

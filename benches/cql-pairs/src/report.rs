@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::arguments::Arguments;
 use crate::cpu::Used;
-use crate::load::Tally;
+use crate::load::{INTERVAL, Tally};
 
 /// What was measured, as text or as one line of JSON.
 pub fn render(arguments: &Arguments, tally: &Tally, used: &Used) -> String {
@@ -54,4 +54,22 @@ pub fn render(arguments: &Arguments, tally: &Tally, used: &Used) -> String {
         "cpu_seconds_elapsed": used.elapsed.as_secs_f64(),
     });
     format!("{value}\n")
+}
+
+/// The parts of a run, one line each, as CSV.
+pub fn series(tally: &Tally) -> String {
+    let mut lines = String::from("seconds,ops_per_second,failed,p50_us,p99_us,max_us\n");
+    for (number, part) in tally.series.iter().enumerate() {
+        let at = |quantile: f64| part.latencies.value_at_quantile(quantile) / 1_000;
+        lines += &format!(
+            "{:.2},{:.0},{},{},{},{}\n",
+            INTERVAL.as_secs_f64() * number as f64,
+            part.latencies.len() as f64 / INTERVAL.as_secs_f64(),
+            part.failed,
+            at(0.5),
+            at(0.99),
+            part.latencies.max() / 1_000,
+        );
+    }
+    lines
 }

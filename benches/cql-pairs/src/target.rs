@@ -7,7 +7,8 @@ use scylla::client::PoolSize;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
-use scylla::policies::retry::FallthroughRetryPolicy;
+use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
+use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::statement::prepared::PreparedStatement;
 use std::num::NonZeroUsize;
 
@@ -18,6 +19,9 @@ use crate::arguments::{Arguments, Workload};
 pub const PARTITION_ROWS: i32 = 1_000;
 /// Rows of a slice.
 pub const SLICE_ROWS: i32 = 100;
+
+/// With speculative executions: how often connections are tried, and how long an answer may take.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// One request.
 #[derive(Clone, Copy, Debug)]
@@ -46,19 +50,25 @@ impl Target {
     /// Connects, creates keyspace and tables if this run fills them, prepares.
     pub async fn connect(arguments: &Arguments) -> Result<Self, Problem> {
         let connections = NonZeroUsize::new(arguments.connections).ok_or("no connections")?;
-        // Whatever fails is counted: nothing is tried again behind our back.
-        let profile = ExecutionProfile::builder()
+        let mut profile = ExecutionProfile::builder()
             .consistency(arguments.consistency)
-            .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
-            .request_timeout(Some(Duration::from_secs(20)))
-            .build();
-        let session = SessionBuilder::new()
+            .request_timeout(Some(Duration::from_secs(20)));
+        let mut session = SessionBuilder::new()
             .known_nodes(&arguments.host)
             .pool_size(PoolSize::PerHost(connections))
-            .default_execution_profile_handle(profile.into_handle())
-            .schema_agreement_timeout(Duration::from_secs(20))
-            .build()
-            .await?;
+            .schema_agreement_timeout(Duration::from_secs(20));
+        if let Some(delay) = arguments.speculative_ms {
+            let policy =
+                SimpleSpeculativeExecutionPolicy { max_retry_count: 2, retry_interval: Duration::from_millis(delay) };
+            profile = profile
+                .retry_policy(Arc::new(DefaultRetryPolicy::new()))
+                .speculative_execution_policy(Some(Arc::new(policy)));
+            session = session.keepalive_interval(KEEP_ALIVE).keepalive_timeout(KEEP_ALIVE);
+        } else {
+            // Whatever fails is counted: nothing is tried again behind our back.
+            profile = profile.retry_policy(Arc::new(FallthroughRetryPolicy::new()));
+        }
+        let session = session.default_execution_profile_handle(profile.build().into_handle()).build().await?;
         if arguments.workload == Workload::Fill {
             let keyspace = format!(
                 "CREATE KEYSPACE IF NOT EXISTS pairs WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': {}}}",
@@ -76,6 +86,8 @@ impl Target {
         let prepare = async |text: &str| {
             let mut statement = session.prepare(text).await?;
             statement.set_use_cached_result_metadata(arguments.cached_metadata);
+            // All of them are: the same values, written again, are the same row.
+            statement.set_is_idempotent(true);
             Ok::<_, Problem>(statement)
         };
         Ok(Self {

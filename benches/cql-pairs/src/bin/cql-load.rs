@@ -48,6 +48,9 @@ async fn run(arguments: Arguments) -> Result<(), Problem> {
     let before = cpu::Snapshot::take(&arguments.pids);
     let tally = load::drive(&arguments, &target, arguments.seconds, 2).await;
     let used = before.until_now();
+    if let Some(path) = &arguments.series {
+        std::fs::write(path, report::series(&tally))?;
+    }
     print!("{}", report::render(&arguments, &tally, &used));
     Ok(())
 }
