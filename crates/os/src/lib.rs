@@ -14,6 +14,7 @@ mod clock;
 mod disk;
 mod lock;
 mod process;
+mod seal;
 mod sled_store;
 
 pub use clock::{Clock, entropy_seed};

@@ -6,7 +6,8 @@
 //!          12  kind u32: 1 commit log, 2 hints                           8  CRC-32C of the payload
 //!          16  segment number u64                                       12  CRC-32C of segment number, offset, bytes 0..12
 //!          24  owner: 16 bytes (hints: the target's id)                 16  payload, zero-padded to a multiple of 8
-//!          40  zeros                                                   ...  the next record
+//!          40  promise u32, 0 if there is none                         ...  the next record
+//!          44  zeros
 //!          60  CRC-32C of segment number, 0, bytes 0..60
 //!         512  records, at multiples of 8; after the last one at least 16 zero bytes or the end of the file
 //! ```
@@ -15,6 +16,9 @@
 //! writes that went astray never validate. A *batch* is what one sync made durable; a batch is written only after the one
 //! before it was synced. Hence a valid record proves that everything before its batch *was* durable: what is missing
 //! there is damage, whereas what is missing in the last batch may be a write that never ended ([`Scan::proven`]).
+//!
+//! The *promise* of a commit log segment is its file's size from the beginning; of a hint segment it is 1: an end record
+//! closes it before a segment follows. What does not keep it has lost its end.
 
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
@@ -43,6 +47,8 @@ pub(crate) struct SegmentHeader {
     pub segment: u64,
     /// The target of hints; zeros for the commit log.
     pub owner: [u8; 16],
+    /// See the module's words.
+    pub promise: u32,
 }
 
 /// What a record is.
@@ -63,6 +69,7 @@ impl SegmentHeader {
         out.extend_from_slice(&self.kind.to_le_bytes());
         out.extend_from_slice(&self.segment.to_le_bytes());
         out.extend_from_slice(&self.owner);
+        out.extend_from_slice(&self.promise.to_le_bytes());
         out.resize(HEADER_BYTES - 4, 0);
         let check = placed(self.segment, 0, &[&out]);
         out.extend_from_slice(&check.to_le_bytes());
@@ -70,12 +77,14 @@ impl SegmentHeader {
         out
     }
 
-    /// Whether a file begins with this very header, or the rule that it breaks.
-    pub fn verify(&self, file: &[u8]) -> Result<(), &'static str> {
+    /// What the header promises of its file, if the file begins with this very header, whatever its promise; or the rule
+    /// that it breaks.
+    pub fn verify(&self, file: &[u8]) -> Result<u32, &'static str> {
         let sector = RECORDS_START as usize;
         let Some(found) = file.get(..sector) else { return Err("the file is shorter than a segment header") };
-        if found == &self.encode()[..sector] {
-            return Ok(());
+        let promise = read_u32(found, 40).unwrap_or_default();
+        if found == &(Self { promise, ..*self }).encode()[..sector] {
+            return Ok(promise);
         }
         Err(match (found.get(..8) == Some(MAGIC), read_u32(found, 8) == Some(VERSION)) {
             (false, _) => "the magic is not that of a log segment",
@@ -256,7 +265,8 @@ impl Scan {
                 }
             }
         }
-        let end = gap.unwrap_or(offset.min(data.len() as u64));
+        // Where a record could stand, which in a file that was cut may be beyond its end.
+        let end = gap.unwrap_or(offset);
         let behind = data.get(end as usize..).unwrap_or_default();
         let traces = behind.iter().take(RECORD_HEADER_BYTES as usize).any(|byte| *byte != 0);
         scan.end = SegmentEnd::Open { offset: end, traces };

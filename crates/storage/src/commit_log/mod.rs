@@ -19,7 +19,7 @@
 //! writes, more.
 
 pub(crate) mod framed;
-mod replay;
+pub(crate) mod replay;
 mod segment;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quorate_env::{Disk, DiskError, OpenMode};
+use quorate_env::{Disk, DiskError, DiskFile, OpenMode};
 
 use super::framed::{
     Item, RECORD_HEADER_BYTES, RECORDS_START, RecordKind, SEGMENT_BYTES_MAX, Scan, SegmentEnd, SegmentHeader,
@@ -63,6 +63,8 @@ struct Candidate {
     len: u64,
     data: Bytes,
     scan: Scan,
+    /// The size that the file had from its beginning: 0 if its header does not say, `None` if that is damaged.
+    promised: Option<u64>,
     /// Whether the disk gave all of it.
     readable: bool,
 }
@@ -96,15 +98,17 @@ impl Replayer<'_, '_> {
             waiting.push(candidate);
         }
         for last in waiting {
-            let (segment, readable) = (last.segment, last.readable);
+            let (segment, readable, len, promised) = (last.segment, last.readable, last.len, last.promised);
             let (data, proven, end) = (last.data.clone(), last.scan.proven, last.scan.end);
             let torn = self.deliver(last, false)?;
-            if !readable {
-                // What could not be read may be whole: nothing is written over it.
+            if !readable || promised.is_none_or(|promised| len < promised) {
+                // What could not be read may be whole: nothing is written over it. What was cut, or has no
+                // header, is found so again, until the damage is remembered elsewhere.
                 continue;
             }
             let end = torn.map_or(end, |offset| SegmentEnd::Open { offset, traces: true });
-            self.seal(segment, &data, proven, end)?;
+            let file = self.disk.open(&segment_path(self.dir, segment), OpenMode::ReadWrite)?;
+            seal(&*file, segment, &data, proven, end)?;
         }
         Ok(())
     }
@@ -126,19 +130,23 @@ impl Replayer<'_, '_> {
             }
             from = to;
         }
-        let header = SegmentHeader { kind: COMMIT_LOG_KIND, segment, owner: [0; 16] };
-        if let Err(problem) = header.verify(&data) {
-            self.damage(segment, 0, RECORDS_START.min(len), problem);
-        }
+        let header = SegmentHeader { kind: COMMIT_LOG_KIND, segment, owner: [0; 16], promise: 0 };
+        let promised = match header.verify(&data) {
+            Ok(bytes) => Some(u64::from(bytes)),
+            Err(problem) => {
+                self.damage(segment, 0, RECORDS_START.min(len), problem);
+                None
+            }
+        };
         self.report.segments += 1;
         let data = Bytes::from(data);
         let scan = Scan::of(&data, segment);
-        Ok(Candidate { segment, len, data, scan, readable })
+        Ok(Candidate { segment, len, data, scan, promised, readable })
     }
 
     /// Delivers a segment's records. Returns where its torn tail begins, if it has one.
     fn deliver(&mut self, candidate: Candidate, later_records: bool) -> Result<Option<u64>, StorageError> {
-        let Candidate { segment, len, scan, .. } = candidate;
+        let Candidate { segment, len, scan, promised, .. } = candidate;
         let proven = if later_records { u64::MAX } else { scan.proven };
         let mut torn: Option<TornTail> = None;
         let tail = |offset| TornTail { path: segment_path(self.dir, segment), offset, records_dropped: 0 };
@@ -165,7 +173,9 @@ impl Replayer<'_, '_> {
         }
         if let SegmentEnd::Open { offset, traces } = scan.end {
             if later_records {
-                self.damage(segment, offset, len, "the segment's end is missing");
+                self.damage(segment, offset.min(len), len, "the segment's end is missing");
+            } else if promised.is_some_and(|promised| len < promised) {
+                self.damage(segment, offset.min(len), len, "the file is shorter than it was made");
             } else if traces {
                 torn.get_or_insert_with(|| tail(offset));
             }
@@ -177,35 +187,40 @@ impl Replayer<'_, '_> {
         Ok(offset)
     }
 
-    /// Ends a segment for good.
-    ///
-    /// What was read may stand in the cache alone: a process that was killed had not synced it, and a sync that failed
-    /// dropped it, cleanly as it seems. So everything that is not proven to be on the medium is written once more, the
-    /// end record of an earlier start too. The end record proves what is before it, hence it is written after that is
-    /// durable.
-    fn seal(&self, segment: u64, data: &[u8], proven: u64, end: SegmentEnd) -> Result<(), DiskError> {
-        let file = self.disk.open(&segment_path(self.dir, segment), OpenMode::ReadWrite)?;
-        let from = proven.max(RECORDS_START);
-        let (to, is_sealed) = match end {
-            SegmentEnd::Sealed { offset } => (offset.saturating_add(RECORD_HEADER_BYTES), true),
-            SegmentEnd::Open { offset, .. } => (offset, false),
-        };
-        let unproven = data.get(from as usize..to as usize).unwrap_or_default();
-        if !unproven.is_empty() {
-            file.write_at(from, unproven)?;
-            file.sync()?;
-        }
-        if is_sealed {
-            return Ok(());
-        }
-        let mut mark = Vec::new();
-        encode_record(&mut mark, (segment, to, to), RecordKind::End, (&[], payload_check(&[])));
-        file.write_at(to, &mark)?;
-        file.sync()
-    }
-
     fn damage(&mut self, segment: u64, from: u64, to: u64, problem: &'static str) {
         let path = segment_path(self.dir, segment);
         self.report.damaged.push(DamagedRange { path, from, to, problem });
     }
+}
+
+/// Ends a segment for good.
+///
+/// What was read may stand in the cache alone: a process that was killed had not synced it, and a sync that failed
+/// dropped it, cleanly as it seems. So everything that is not proven to be on the medium is written once more, the
+/// end record of an earlier start too. The end record proves what is before it, hence it is written after that is
+/// durable.
+pub(crate) fn seal(
+    file: &dyn DiskFile,
+    segment: u64,
+    data: &[u8],
+    proven: u64,
+    end: SegmentEnd,
+) -> Result<(), DiskError> {
+    let from = proven.max(RECORDS_START);
+    let (to, is_sealed) = match end {
+        SegmentEnd::Sealed { offset } => (offset.saturating_add(RECORD_HEADER_BYTES), true),
+        SegmentEnd::Open { offset, .. } => (offset, false),
+    };
+    let unproven = data.get(from as usize..to as usize).unwrap_or_default();
+    if !unproven.is_empty() {
+        file.write_at(from, unproven)?;
+        file.sync()?;
+    }
+    if is_sealed {
+        return Ok(());
+    }
+    let mut mark = Vec::new();
+    encode_record(&mut mark, (segment, to, to), RecordKind::End, (&[], payload_check(&[])));
+    file.write_at(to, &mark)?;
+    file.sync()
 }

@@ -70,7 +70,8 @@ impl SegmentPool {
         }
         let Some(spare) = self.spares.last() else { return Err(unreachable_pool(&self.dir)) };
         // The new header is durable before the file has a segment's name: a named segment without one is damage.
-        let header = SegmentHeader { kind: COMMIT_LOG_KIND, segment: self.next, owner: [0; 16] };
+        let promise = u32::try_from(self.segment_bytes).unwrap_or_default();
+        let header = SegmentHeader { kind: COMMIT_LOG_KIND, segment: self.next, owner: [0; 16], promise };
         let file = self.disk.open(spare, OpenMode::ReadWrite)?;
         file.write_at(0, &header.encode())?;
         file.sync()?;

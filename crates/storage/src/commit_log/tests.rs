@@ -44,6 +44,28 @@ fn payload(number: u64) -> Vec<u8> {
     bytes
 }
 
+#[test]
+fn a_segment_that_was_cut_is_damage_wherever_it_was_cut() {
+    for len in [0, 79, 512, 700, 1024, 2040] {
+        let disk = disk(1);
+        let (log, ..) = open(&disk).unwrap();
+        for number in 0..4 {
+            log.append(&payload(number)).unwrap();
+            log.sync().unwrap();
+        }
+        drop(log);
+        let (path, _) = disk.snapshot_paths().into_iter().find(|(path, _)| path.ends_with("1.log")).unwrap();
+        let file = disk.open(&path, OpenMode::ReadWrite).unwrap();
+        file.set_len(len).and_then(|()| file.sync()).unwrap();
+        // Twice: nothing that the first start writes hides it from the second.
+        for start in 0..2 {
+            let (_, _, report) = open(&disk).unwrap();
+            assert!(report.damaged.iter().any(|range| range.path == path), "cut at {len}, start {start}: {report:?}");
+            disk.crash();
+        }
+    }
+}
+
 /// What a node would remember of its log.
 #[derive(Default)]
 struct Ledger {

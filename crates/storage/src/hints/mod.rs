@@ -31,11 +31,13 @@ use quorate_model::{NodeId, Seconds};
 
 use crate::StorageError;
 use crate::commit_log::framed::{
-    RECORDS_START, RecordKind, SEGMENT_BYTES_MAX, encode_record, framed_len, payload_check,
+    RECORD_HEADER_BYTES, RECORDS_START, RecordKind, SEGMENT_BYTES_MAX, encode_record, framed_len, payload_check,
 };
 use crate::commit_log::{DamagedRange, create_dir_durably, lock};
 
 const HINTS_KIND: u32 = 2;
+/// What a segment's header promises: an end record, once another segment follows.
+const ENDS_BY_RECORD: u32 = 1;
 const CREATED_AT_BYTES: usize = 8;
 
 /// Bounds of a hint log.
@@ -207,8 +209,10 @@ impl HintLog {
             return Err(StorageError::Overloaded { what, used, limit });
         }
         if entry.position.offset > RECORDS_START && entry.position.offset + framed > self.limits.segment_bytes {
-            entry.next_segment();
+            entry.end_segment();
+            state.unsynced_bytes += RECORD_HEADER_BYTES;
         }
+        let Some(entry) = state.targets.get_mut(&target) else { return Ok(()) };
         entry.frame((&payload, check), framed, created_at);
         state.unsynced_bytes += framed;
         Ok(())
@@ -418,15 +422,27 @@ impl Target {
         self.position = HintPosition { segment: self.position.segment + 1, offset: RECORDS_START };
     }
 
+    /// Goes to the next segment, and says so in the present one.
+    fn end_segment(&mut self) {
+        self.encode(RecordKind::End, (&[], payload_check(&[])), RECORD_HEADER_BYTES);
+        self.next_segment();
+    }
+
     fn frame(&mut self, payload: (&[u8], u32), framed: u64, created_at: Seconds) {
+        self.encode(RecordKind::Data, payload, framed);
+        if let Some(chunk) = self.waiting.back_mut() {
+            chunk.summary.add(payload.0.len() as u64, created_at);
+        }
+    }
+
+    fn encode(&mut self, kind: RecordKind, payload: (&[u8], u32), framed: u64) {
         let position = self.position;
         if self.waiting.back().is_none_or(|chunk| chunk.start.segment != position.segment) {
             self.waiting.push_back(Chunk { start: position, bytes: Vec::new(), summary: Summary::default() });
         }
         if let Some(chunk) = self.waiting.back_mut() {
             let place = (position.segment, position.offset, chunk.start.offset);
-            encode_record(&mut chunk.bytes, place, RecordKind::Data, payload);
-            chunk.summary.add(payload.0.len() as u64, created_at);
+            encode_record(&mut chunk.bytes, place, kind, payload);
         }
         self.position.offset += framed;
     }

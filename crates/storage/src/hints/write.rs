@@ -5,8 +5,9 @@ use std::sync::Arc;
 use quorate_env::{DiskError, OpenMode};
 use quorate_model::NodeId;
 
-use super::{Chunk, HINTS_KIND, HintLog, HintPosition, OpenFiles, overflow, segment_path, target_dir};
-use crate::commit_log::framed::{RECORDS_START, SegmentHeader};
+use super::{Chunk, ENDS_BY_RECORD, HINTS_KIND, HintLog, HintPosition, OpenFiles, overflow, segment_path, target_dir};
+use crate::commit_log::framed::{RECORDS_START, SegmentEnd, SegmentHeader};
+use crate::commit_log::replay::seal;
 use crate::commit_log::{create_dir_durably, lock};
 
 impl HintLog {
@@ -60,7 +61,7 @@ impl HintLog {
         create_dir_durably(&self.disk, &dir)?;
         let file = self.disk.open(&segment_path(&dir, segment), OpenMode::CreateNew)?;
         files.insert(node, (segment, Arc::clone(&file)));
-        let mut bytes = SegmentHeader { kind: HINTS_KIND, segment, owner: node.0 }.encode();
+        let mut bytes = SegmentHeader { kind: HINTS_KIND, segment, owner: node.0, promise: ENDS_BY_RECORD }.encode();
         bytes.truncate(RECORDS_START as usize);
         bytes.extend_from_slice(&chunk.bytes);
         file.write_at(0, &bytes)?;
@@ -76,7 +77,8 @@ impl HintLog {
         if start.offset == RECORDS_START {
             let _ = self.disk.remove(&path);
         } else if let Ok(file) = self.disk.open(&path, OpenMode::ReadWrite) {
-            let _ = file.set_len(start.offset);
+            let end = SegmentEnd::Open { offset: start.offset, traces: true };
+            let _ = file.set_len(start.offset).and_then(|()| seal(&*file, start.segment, &[], start.offset, end));
         }
     }
 
