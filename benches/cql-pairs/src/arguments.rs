@@ -79,6 +79,8 @@ pub enum Workload {
     Mixed,
     /// Select 100 rows out of a partition of 1,000
     Slice,
+    /// Rows that come and go: of a hundred requests 30 insert, 30 insert for a minute, 10 delete, 30 select; keys drift, so that old ones are left
+    Churn,
 }
 
 fn level(name: &str) -> Result<Consistency, String> {

@@ -213,6 +213,17 @@ impl Shared {
                 let from = random.next() % (PARTITION_ROWS - SLICE_ROWS + 1) as u64;
                 Operation::Slice(number % self.partitions, from as i32)
             }
+            Workload::Churn => {
+                // A window over the keys moves on by a tenth of itself a minute; what it leaves behind is deleted.
+                let minutes = self.started.elapsed().as_secs_f64() / 60.0;
+                let first = (minutes * self.keys as f64 / 10.0) as u64;
+                match random.next() % 100 {
+                    0..30 => Operation::Write(first + key),
+                    30..60 => Operation::WriteBriefly(first + key),
+                    60..70 => Operation::Delete(first.saturating_sub(1 + key % (self.keys / 10).max(1))),
+                    _ => Operation::Look(first + key),
+                }
+            }
             Workload::Write | Workload::Mixed | Workload::Fill => Operation::Write(key),
         }
     }

@@ -28,8 +28,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(1);
 pub enum Operation {
     /// Insert a row.
     Write(u64),
-    /// Select it.
+    /// Insert a row that lives for a minute.
+    WriteBriefly(u64),
+    /// Delete a row.
+    Delete(u64),
+    /// Select a row.
     Read(u64),
+    /// Select a row that may be there or not.
+    Look(u64),
     /// Insert a row of a partition.
     WriteWide(u64, i32),
     /// Select 100 rows of a partition from this one on.
@@ -40,6 +46,8 @@ pub enum Operation {
 pub struct Target {
     session: Session,
     insert: PreparedStatement,
+    insert_briefly: PreparedStatement,
+    delete: PreparedStatement,
     select: PreparedStatement,
     insert_wide: PreparedStatement,
     slice: PreparedStatement,
@@ -92,6 +100,8 @@ impl Target {
         };
         Ok(Self {
             insert: prepare("INSERT INTO pairs.kv (key, value) VALUES (?, ?)").await?,
+            insert_briefly: prepare("INSERT INTO pairs.kv (key, value) VALUES (?, ?) USING TTL 60").await?,
+            delete: prepare("DELETE FROM pairs.kv WHERE key = ?").await?,
             select: prepare("SELECT value FROM pairs.kv WHERE key = ?").await?,
             insert_wide: prepare("INSERT INTO pairs.wide (key, n, value) VALUES (?, ?, ?)").await?,
             slice: prepare("SELECT n, value FROM pairs.wide WHERE key = ? AND n >= ? LIMIT 100").await?,
@@ -106,6 +116,11 @@ impl Target {
             Operation::Write(key) => {
                 (self.session.execute_unpaged(&self.insert, (&key_of(key)[..], &self.value)).await?, 0)
             }
+            Operation::WriteBriefly(key) => {
+                (self.session.execute_unpaged(&self.insert_briefly, (&key_of(key)[..], &self.value)).await?, 0)
+            }
+            Operation::Delete(key) => (self.session.execute_unpaged(&self.delete, (&key_of(key)[..],)).await?, 0),
+            Operation::Look(key) => (self.session.execute_unpaged(&self.select, (&key_of(key)[..],)).await?, 0),
             Operation::Read(key) => (self.session.execute_unpaged(&self.select, (&key_of(key)[..],)).await?, 1),
             Operation::WriteWide(key, n) => {
                 (self.session.execute_unpaged(&self.insert_wide, (&key_of(key)[..], n, &self.value)).await?, 0)
