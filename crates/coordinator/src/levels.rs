@@ -4,6 +4,7 @@ use quorate_model::Consistency;
 use quorate_model::request::RequestError;
 
 use crate::plan::{ReplicaMask, ReplicaPlan, ReplicationFactors};
+use crate::request::ReadRepair;
 
 /// So many replicas of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub fn quorum_of(replication_factor: u32) -> u32 {
 }
 
 /// What a level requires for one plan: all of its quotas. While a range moves, a write has quotas among the old owners
-/// and among the new ones.
+/// and among the new ones, and so has a read that mends what it finds until the new ones are read alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
     consistency: Consistency,
@@ -48,15 +49,24 @@ impl Requirement {
         Ok(requirement)
     }
 
-    /// For a read. `ANY` is refused as Cassandra refuses it, the serial levels because they are not there yet.
-    pub fn for_read(consistency: Consistency, plan: &ReplicaPlan) -> Result<Self, RequestError> {
+    /// For a read. While a range moves and its old owners are still read, a read that mends what it finds meets its level
+    /// among the new owners too: what it has shown, they can show again when they are read alone. `ANY` is refused as
+    /// Cassandra refuses it, the serial levels because they are not there yet.
+    pub fn for_read(consistency: Consistency, plan: &ReplicaPlan, repair: ReadRepair) -> Result<Self, RequestError> {
         if consistency == Consistency::Any {
             return Err(RequestError::invalid("ANY ConsistencyLevel is only supported for writes"));
         }
         if consistency.is_serial() {
             return Err(RequestError::invalid(format!("reads at {consistency} are not supported yet")));
         }
-        Ok(Self::among(consistency, plan, plan.read_set()))
+        let mut requirement = Self::among(consistency, plan, plan.read_set());
+        if repair == ReadRepair::Blocking
+            && let Some(next) = plan.next().filter(|next| *next != plan.read_set())
+        {
+            let mut quotas = Self::among(consistency, plan, next).quotas;
+            requirement.quotas.append(&mut quotas);
+        }
+        Ok(requirement)
     }
 
     /// Whether one replica is enough for a request at this level, wherever it is in the coordinating node's data centre.
@@ -131,6 +141,11 @@ impl Requirement {
     /// Whether the replica counts at all: at the local levels remote ones do not.
     pub fn counts(&self, index: usize) -> bool {
         self.quotas.iter().any(|quota| quota.among.contains(index))
+    }
+
+    /// Whether the replica counts for each quota: of those that do, the fewest are enough.
+    pub fn counts_for_all(&self, index: usize) -> bool {
+        self.quotas.iter().all(|quota| quota.among.contains(index))
     }
 
     /// Refuses if the level cannot be met by those alive, with the numbers of the first quota that cannot be met. `ANY`

@@ -115,16 +115,19 @@ fn a_moving_range_meets_the_level_in_both_sets() {
         assert_eq!(requirement.is_satisfied(acked), satisfied, "{acked:?}");
         assert!(satisfied || requirement.received(acked) < requirement.required());
     }
-    let read = Requirement::for_read(Consistency::Quorum, &plan).unwrap();
-    assert_eq!(read.quotas().len(), 1, "reads are of one set");
+    let read = |plan: &ReplicaPlan, repair| Requirement::for_read(Consistency::Quorum, plan, repair).unwrap();
+    assert_eq!(read(&plan, ReadRepair::Blocking).quotas(), requirement.quotas(), "what was read is mended in both");
+    assert_eq!(read(&plan, ReadRepair::None).quotas().len(), 1, "where nothing is mended, the old owners are enough");
+    let plan = plan.reading_from_next(true);
+    assert_eq!(read(&plan, ReadRepair::Blocking).quotas().len(), 1, "the new owners are enough by then");
 }
 
 #[test]
 fn levels_that_make_no_sense_are_refused() {
     let plan = plan(ReplicationFactors::simple(3), &[0, 1, 2], None, &[]);
-    assert!(Requirement::for_read(Consistency::Any, &plan).is_err());
+    assert!(Requirement::for_read(Consistency::Any, &plan, ReadRepair::Blocking).is_err());
     for level in [Consistency::Serial, Consistency::LocalSerial] {
-        assert!(Requirement::for_read(level, &plan).is_err());
+        assert!(Requirement::for_read(level, &plan, ReadRepair::Blocking).is_err());
         assert!(Requirement::for_write(level, &plan).is_err());
     }
 }
@@ -143,10 +146,12 @@ fn whatever_satisfies_a_write_meets_whatever_satisfies_a_read() {
             if writes == LocalQuorum && next.iter().any(|index| *index > 3) {
                 continue;
             }
-            for read_from_next in [false, true] {
+            for (read_from_next, repair) in
+                [(false, ReadRepair::None), (false, ReadRepair::Blocking), (true, ReadRepair::Blocking)]
+            {
                 plan = plan.reading_from_next(read_from_next);
                 let write = Requirement::for_write(writes, &plan).unwrap();
-                let read = Requirement::for_read(reads, &plan).unwrap();
+                let read = Requirement::for_read(reads, &plan, repair).unwrap();
                 let count = plan.replicas().len();
                 for acked in all_masks(count).filter(|acked: &ReplicaMask| write.is_satisfied(*acked)) {
                     for answered in all_masks(count).filter(|mask: &ReplicaMask| read.is_satisfied(*mask)) {
@@ -168,7 +173,8 @@ fn one_is_enough_only_where_the_level_says_so() {
             if !Requirement::is_one(level, &factors) {
                 continue;
             }
-            for requirement in [Requirement::for_read(level, &plan), Requirement::for_write(level, &plan)] {
+            let read = Requirement::for_read(level, &plan, ReadRepair::Blocking);
+            for requirement in [read, Requirement::for_write(level, &plan)] {
                 let requirement = requirement.expect("never said of a level that is refused");
                 assert!(requirement.is_satisfied(ReplicaMask::one(0)), "{level} with {factors:?}");
             }

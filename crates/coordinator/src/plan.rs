@@ -244,7 +244,8 @@ impl ReplicaPlan {
         self.current.or(self.next.unwrap_or_default())
     }
 
-    /// Those that a read may ask.
+    /// Those among which every read meets its level ([`Requirement::for_read`](crate::Requirement::for_read) says whether
+    /// among others too).
     pub fn read_set(&self) -> ReplicaMask {
         if self.read_from_next { self.next.unwrap_or(self.current) } else { self.current }
     }
@@ -297,5 +298,6 @@ impl ReplicaPlan {
         self.epoch == other.epoch
             && self.factors == other.factors
             && nodes(self, self.read_set()) == nodes(other, other.read_set())
+            && nodes(self, self.next.unwrap_or_default()) == nodes(other, other.next.unwrap_or_default())
     }
 }

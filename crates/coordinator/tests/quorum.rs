@@ -1,11 +1,12 @@
 //! Writes and reads at levels with R + W > N over simulated replicas that lose, repeat, delay and refuse: a read begun
 //! after a write was acknowledged returns that write or a later one, and with blocking read repair no read returns less
-//! than an earlier one did, whatever became of failed writes.
+//! than an earlier one did, whatever became of failed writes; also while a range moves.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,7 +35,7 @@ fn write(
     version: i64,
     row: u8,
     level: Consistency,
-    dead: &[usize],
+    plan: ReplicaPlan,
     replicas: &mut [Replica],
     faults: Faults,
     random: &mut Random,
@@ -44,7 +45,7 @@ fn write(
     let deadline = Instant(10_000_000);
     let request = WriteRequest { mutation, consistency: level, write_type: WriteType::Simple, deadline };
     let mut outputs = Vec::new();
-    let mut machine = WriteMachine::start(request, plan(&[0, 1, 2], dead), Instant(0), &mut outputs);
+    let mut machine = WriteMachine::start(request, plan.clone(), Instant(0), &mut outputs);
     let mut answers: BTreeMap<(Instant, u64), WriteInput> = BTreeMap::new();
     let (mut now, mut serial, mut result, mut hints, mut finished) = (Instant(0), 0, None, Vec::new(), false);
     loop {
@@ -52,7 +53,7 @@ fn write(
             assert!(!finished, "an output after the last");
             match output {
                 WriteOutput::Send { to, tag, request } => {
-                    assert!(!dead.iter().any(|index| node(*index) == to), "sent to a dead replica");
+                    assert!(plan.replica(plan.index_of(to).unwrap()).alive, "sent to a dead replica");
                     let lost_there = random.chance(faults.lost, 1000);
                     if lost_there {
                         continue;
@@ -60,7 +61,7 @@ fn write(
                     let response = if random.chance(faults.failed, 1000) {
                         ReplicaResponse::Failed(ReplicaFailure::Overloaded("planted".into()))
                     } else {
-                        let index = (0..3).find(|index| node(*index) == to).unwrap();
+                        let index = (0..replicas.len()).find(|index| node(*index) == to).unwrap();
                         replicas[index].answer(&request)
                     };
                     if random.chance(faults.lost, 1000) {
@@ -95,7 +96,7 @@ fn write(
 
 fn read(
     level: Consistency,
-    dead: &[usize],
+    plan: ReplicaPlan,
     replicas: &mut [Replica],
     faults: Faults,
     random: &mut Random,
@@ -120,9 +121,7 @@ fn read(
         read_repair: ReadRepair::Blocking,
     };
     let mut outputs = Vec::new();
-    let mut order = vec![0, 1, 2];
-    random.shuffle(&mut order);
-    let machine = Machine::Read(ReadMachine::start(request, plan(&order, dead), START, &mut outputs));
+    let machine = Machine::Read(ReadMachine::start(request, plan, START, &mut outputs));
     let response =
         run(machine, outputs, replicas, faults, random, &|_, _, _, _| panic!("nobody has a newer ring")).ok()?;
     assert_eq!(response.stopped_at, None);
@@ -152,7 +151,8 @@ fn reads_return_the_newest_acknowledged_write_and_never_go_back() {
             let dead = if random.chance(1, 4) { vec![random.below(3) as usize] } else { Vec::new() };
             if random.chance(1, 2) {
                 let row = random.below(u64::from(ROWS)) as u8;
-                let (result, hints) = write(version, row, writes, &dead, &mut replicas, faults, random);
+                let (result, hints) =
+                    write(version, row, writes, plan(&[0, 1, 2], &dead), &mut replicas, faults, random);
                 let holders = replicas.iter().filter(|replica| holds(replica, row, version)).count();
                 match result {
                     Ok(()) => {
@@ -168,7 +168,11 @@ fn reads_return_the_newest_acknowledged_write_and_never_go_back() {
                     }
                     Err(_) => {}
                 }
-            } else if let Some(rows) = read(reads, &dead, &mut replicas, faults, random) {
+                continue;
+            }
+            let mut order = [0, 1, 2];
+            random.shuffle(&mut order);
+            if let Some(rows) = read(reads, plan(&order, &dead), &mut replicas, faults, random) {
                 seen[2] += 1;
                 for (row, version) in &acknowledged {
                     assert!(
@@ -186,6 +190,86 @@ fn reads_return_the_newest_acknowledged_write_and_never_go_back() {
         }
     }
     assert!(seen.iter().all(|count| *count > 500), "the interesting cases were rare: {seen:?}");
+}
+
+/// Replica 3 takes the place of replica 0: what was read before, or was acknowledged, is read by whichever quorum later.
+#[test]
+fn reads_never_go_back_while_a_range_moves() {
+    let mut seen = [0u32; 5];
+    for seed in 0..SEEDS {
+        let random = &mut Random::new(seed);
+        let (writes, reads) = *random
+            .pick(&[
+                (Consistency::Quorum, Consistency::Quorum),
+                (Consistency::All, Consistency::One),
+                (Consistency::One, Consistency::All),
+            ])
+            .unwrap();
+        let faults = Faults { lost: random.below(400), repeated: 200, failed: random.below(100), stale: 0 };
+        let mut replicas = vec![Replica::default(); 4];
+        let mut shown: BTreeMap<u8, i64> = BTreeMap::new();
+        let mut version = 0;
+        for phase in [Phase::Before, Phase::Copying, Phase::Copied, Phase::ReadNew, Phase::After] {
+            if phase == Phase::Copied {
+                let source = replicas[0].clone();
+                source.partitions.iter().for_each(|(key, partition)| replicas[3].apply(key, partition));
+            }
+            for _ in 0..random.below(8) {
+                version += 1;
+                let dead = if random.chance(1, 4) { vec![random.below(4) as usize] } else { Vec::new() };
+                let plan = moving_plan(phase, &dead, random);
+                if random.chance(1, 2) {
+                    let row = random.below(u64::from(ROWS)) as u8;
+                    if write(version, row, writes, plan, &mut replicas, faults, random).0.is_ok() {
+                        shown.insert(row, version);
+                    }
+                } else if let Some(rows) = read(reads, plan, &mut replicas, faults, random) {
+                    seen[phase as usize] += 1;
+                    for (row, version) in &shown {
+                        let found = rows.get(row);
+                        assert!(found >= Some(version), "seed {seed}, {phase:?}: row {row} at {found:?} < {version}");
+                    }
+                    if reads != Consistency::One {
+                        shown.extend(rows);
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 500), "the interesting cases were rare: {seen:?}");
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Before,
+    Copying,
+    Copied,
+    ReadNew,
+    After,
+}
+
+/// A plan for the move's phase, the nearest replicas drawn.
+fn moving_plan(phase: Phase, dead: &[usize], random: &mut Random) -> ReplicaPlan {
+    let (mut old, mut new) = ([0, 1, 2].map(node), [1, 2, 3].map(node));
+    random.shuffle(&mut old);
+    random.shuffle(&mut new);
+    let input = PlanInput {
+        epoch: Epoch(1),
+        factors: Arc::new(ReplicationFactors::simple(3)),
+        local_datacenter: "dc".into(),
+        current: if phase == Phase::After { &new } else { &old },
+        next: (!matches!(phase, Phase::Before | Phase::After)).then_some(&new[..]),
+        read_from_next: phase == Phase::ReadNew,
+    };
+    ReplicaPlan::new(input, |id| ReplicaView {
+        node: id,
+        datacenter: "dc".into(),
+        rack: "r".into(),
+        alive: !dead.iter().any(|index| node(*index) == id),
+        is_local: false,
+        latency_us: random.below(1000),
+    })
+    .unwrap()
 }
 
 fn holds(replica: &Replica, row: u8, version: i64) -> bool {

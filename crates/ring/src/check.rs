@@ -10,23 +10,45 @@ use crate::placements::ReplicaSet;
 /// `read`. `copied` are pairs of source and target of finished transfers in between: the target has what the source had.
 /// `factor` is the replication factor, of which a quorum is a majority.
 pub fn quorums_intersect(written: &ReplicaSet, read: &ReplicaSet, factor: usize, copied: &[(NodeId, NodeId)]) -> bool {
-    let quorum = factor / 2 + 1;
-    let readers = read.read();
     // A set smaller than a quorum cannot be read, or cannot acknowledge: there is nothing to miss.
-    subsets(&written.write).filter(|acknowledged| acknowledges(acknowledged, written, quorum)).all(|mut holders| {
-        for (source, target) in copied {
-            if holders.contains(source) {
-                holders.insert(*target);
-            }
-        }
-        let missing = readers.iter().filter(|node| !holders.contains(node)).count();
-        missing < quorum
-    })
+    subsets(&written.write)
+        .filter(|nodes| acknowledges(nodes, written, factor))
+        .all(|holders| !is_quorum(&without(holders, copied, &read.write), read.read(), factor))
 }
 
-fn acknowledges(nodes: &BTreeSet<NodeId>, set: &ReplicaSet, quorum: usize) -> bool {
-    let count = |replicas: &[NodeId]| replicas.iter().filter(|node| nodes.contains(node)).count();
-    count(&set.current) >= quorum && set.next.as_ref().is_none_or(|next| count(next) >= quorum)
+/// Whether every quorum that is read under `later` sees what a quorum read under `earlier` has shown, which may be a write
+/// that failed. What a read has shown is on as many replicas as it needs, the new ones included until they are read alone:
+/// it was found there, or read repair has put it there.
+pub fn reads_intersect(earlier: &ReplicaSet, later: &ReplicaSet, factor: usize, copied: &[(NodeId, NodeId)]) -> bool {
+    subsets(&earlier.write)
+        .filter(|nodes| shows(nodes, earlier, factor))
+        .all(|holders| !shows(&without(holders, copied, &later.write), later, factor))
+}
+
+/// Those that have nothing of what the holders had, after the copies.
+fn without(mut holders: BTreeSet<NodeId>, copied: &[(NodeId, NodeId)], nodes: &[NodeId]) -> BTreeSet<NodeId> {
+    for (source, target) in copied {
+        if holders.contains(source) {
+            holders.insert(*target);
+        }
+    }
+    nodes.iter().copied().filter(|node| !holders.contains(node)).collect()
+}
+
+fn quorum_of(factor: usize) -> usize {
+    factor / 2 + 1
+}
+
+fn acknowledges(nodes: &BTreeSet<NodeId>, set: &ReplicaSet, factor: usize) -> bool {
+    is_quorum(nodes, &set.current, factor) && set.next.as_ref().is_none_or(|next| is_quorum(nodes, next, factor))
+}
+
+fn shows(nodes: &BTreeSet<NodeId>, set: &ReplicaSet, factor: usize) -> bool {
+    is_quorum(nodes, set.read(), factor) && set.next.as_ref().is_none_or(|next| is_quorum(nodes, next, factor))
+}
+
+fn is_quorum(nodes: &BTreeSet<NodeId>, replicas: &[NodeId], factor: usize) -> bool {
+    replicas.iter().filter(|node| nodes.contains(node)).count() >= quorum_of(factor)
 }
 
 fn subsets(nodes: &[NodeId]) -> impl Iterator<Item = BTreeSet<NodeId>> {

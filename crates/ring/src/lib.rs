@@ -10,7 +10,8 @@
 //! - The ranges of a [`Placements`] cover the ring exactly once.
 //! - A replica set never names a node twice, and names as many nodes as the strategy asks for or there are.
 //! - A set that is moving differs in at most one node a data centre, and whoever enters copies from whoever leaves
-//!   ([`range_transfers`]): no two quorums of consecutive phases miss each other ([`check::quorums_intersect`]).
+//!   ([`range_transfers`]): no two quorums of consecutive phases miss each other ([`check::quorums_intersect`],
+//!   [`check::reads_intersect`]).
 //!
 //! **Limits** are in [`limits`]. **Tests**: beside the code, and `tests/placement_properties.rs`.
 

@@ -15,7 +15,7 @@ pub struct ReplicaSet {
     pub current: Arc<[NodeId]>,
     /// Who will keep it, if the range is moving: writes must meet their level in `current` *and* in `next`.
     pub next: Option<Arc<[NodeId]>>,
-    /// Whether reads already ask `next`.
+    /// Whether reads already ask `next` alone.
     pub read_from_next: bool,
     /// All that a write goes to: `current`, then whoever only `next` has.
     pub write: Arc<[NodeId]>,
@@ -32,7 +32,7 @@ impl ReplicaSet {
         Self { current, next: Some(next.into()), read_from_next, write: write.into() }
     }
 
-    /// Whom reads ask.
+    /// Among whom every read meets its level. One that mends what it finds meets it in `next` too, as writes do.
     pub fn read(&self) -> &Arc<[NodeId]> {
         match &self.next {
             Some(next) if self.read_from_next => next,

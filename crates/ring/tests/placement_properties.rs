@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use quorate_model::schema::Replication;
 use quorate_model::wire::Wire;
 use quorate_model::{NodeId, Token};
-use quorate_ring::check::quorums_intersect;
+use quorate_ring::check::{quorums_intersect, reads_intersect};
 use quorate_ring::{
     Movement, MovementPhase, NodeEntry, NodeState, Placements, Topology, owned_shares, range_transfers,
 };
@@ -159,7 +159,15 @@ proptest! {
             prop_assert!(quorums_intersect(earlier, earlier, factor, &[]));
             prop_assert!(quorums_intersect(later, earlier, factor, &[]));
             prop_assert!(quorums_intersect(earlier, later, factor, &copied));
+            prop_assert!(reads_intersect(earlier, earlier, factor, &[]));
+            prop_assert!(reads_intersect(later, earlier, factor, &[]));
         }
+        // What only a read has shown may have come after the copy: whoever reads both before the switch needs none.
+        prop_assert!(reads_intersect(before, write_both, factor, &[]));
+        prop_assert!(reads_intersect(write_both, read_new, factor, &[]));
+        prop_assert!(reads_intersect(read_new, after, factor, &[]));
+        prop_assert!(reads_intersect(before, read_new, factor, &copied));
+        prop_assert!(reads_intersect(before, after, factor, &copied));
         prop_assert!(quorums_intersect(before, read_new, factor, &copied));
         prop_assert!(quorums_intersect(before, after, factor, &copied));
     }

@@ -101,8 +101,10 @@ impl Worker {
     /// Whether this node's replica alone meets the level of a read among these replicas.
     fn reads_alone(&self, placement: &TablePlacement, token: Token, consistency: Consistency) -> bool {
         let set = placement.placements.replicas(token);
-        let readable = if set.read_from_next { set.next.as_ref().unwrap_or(&set.current) } else { &set.current };
-        Requirement::is_one(consistency, &placement.factors) && readable.contains(&self.shared.id)
+        // While the range moves, its level is met among the new replicas too.
+        let is_kept = set.next.as_ref().is_none_or(|next| next.contains(&self.shared.id));
+        let readable = is_kept && (set.read_from_next || set.current.contains(&self.shared.id));
+        Requirement::is_one(consistency, &placement.factors) && readable
     }
 
     /// Reads here and now; `None` if a machine is to do it.

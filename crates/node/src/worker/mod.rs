@@ -105,14 +105,10 @@ impl Worker {
             Input::Peer { from, frame } => self.take_frame(&mut step, from, frame),
             Input::Link { node, up: false } => self.link_down(&mut step, node),
             Input::Link { up: true, .. } => {}
+            Input::JobDone(done) if Hints::is_job(done.id) => self.hints_synced(&mut step, done.outcome),
             Input::JobDone(done) => {
-                let (replica, served) = (&mut self.replica, &mut self.served);
-                match Hints::is_job(done.id) {
-                    true => self.hints_synced(&mut step, done.outcome),
-                    false => {
-                        replica.job_done(now, &self.shared, done.id, done.outcome, served);
-                    }
-                }
+                let (replica, mut context) = self.serving(&mut step);
+                replica.job_done(&mut context, done.id, done.outcome);
             }
             Input::LogSynced(result) => {
                 if result.is_err() {

@@ -64,6 +64,8 @@ struct PendingWrite {
 /// A read that waits for the disk.
 struct PendingRead {
     origin: Origin,
+    /// The epoch that it was planned at.
+    epoch: Epoch,
     digest_only: bool,
     arrived: Instant,
     /// The table, if it is traced.
@@ -109,7 +111,7 @@ impl Replica {
     /// Serves a request. The answer comes at once in `context.done`, or later from [`Self::log_synced`] or
     /// [`Self::job_done`].
     pub(super) fn serve(&mut self, context: &mut Context<'_>, origin: Origin, request: RequestEnvelope) {
-        let trace = request.trace;
+        let (trace, epoch) = (request.trace, request.epoch);
         let refused = match self.refusal(context.snapshot, &request) {
             Some(failure) => Some(failure),
             None => match request.body {
@@ -118,12 +120,12 @@ impl Replica {
                 }
                 ReplicaRequest::Read { command, digest_only } => {
                     let trace = trace.then_some(command.table);
-                    let pending = PendingRead { origin, digest_only, arrived: context.now.mono, trace };
+                    let pending = PendingRead { origin, epoch, digest_only, arrived: context.now.mono, trace };
                     self.read(context, command, Storage::read, pending).err()
                 }
                 ReplicaRequest::ReadRemains(command) => {
                     let trace = trace.then_some(command.table);
-                    let pending = PendingRead { origin, digest_only: false, arrived: context.now.mono, trace };
+                    let pending = PendingRead { origin, epoch, digest_only: false, arrived: context.now.mono, trace };
                     self.read(context, command, Storage::read_remains, pending).err()
                 }
             },
@@ -253,19 +255,19 @@ impl Replica {
         Ok(())
     }
 
-    /// A read job has ended. Returns whether the job was one of this replica's.
-    pub(super) fn job_done(
-        &mut self,
-        now: Now,
-        shared: &Shared,
-        id: u64,
-        outcome: JobOutcome,
-        done: &mut Vec<Served>,
-    ) -> bool {
-        let Some(pending) = self.reads.remove(&id) else { return false };
+    /// A read job has ended. If its range may have moved since it was planned, it is refused like one that comes only now:
+    /// what it found may have been written by the new plan, and nobody reads by the old one any more.
+    pub(super) fn job_done(&mut self, context: &mut Context<'_>, id: u64, outcome: JobOutcome) {
+        let Some(pending) = self.reads.remove(&id) else { return };
+        if pending.epoch < context.snapshot.metadata.placement_epoch {
+            let failure = ReplicaFailure::StaleEpoch { current: context.snapshot.epoch() };
+            context.shared.metrics.peer_requests_refused_total.increment();
+            let response = ReplicaResponse::Failed(failure);
+            context.done.push(Served { origin: pending.origin, response, trace: Vec::new() });
+            return;
+        }
         let outcome = outcome.0.downcast::<ReadOutcome>().map_or(Err(ReadError::NeedsDisk), |outcome| *outcome);
-        done.push(read_done(now, shared, pending, outcome, "disk"));
-        true
+        context.done.push(read_done(context.now, context.shared, pending, outcome, "disk"));
     }
 
     /// The log is durable up to and including `position`: what waited becomes visible and is answered. After an error

@@ -15,7 +15,7 @@ use quorate_model::request::{
 use quorate_model::value::Value;
 use quorate_model::{Consistency, Epoch, NodeId};
 use quorate_node::{
-    Input, JobClass, JobDone, MachineId, Node, NodeConfig, NodePhase, Output, PeerAddress, RequestId, Timing,
+    Input, Job, JobClass, JobDone, MachineId, Node, NodeConfig, NodePhase, Output, PeerAddress, RequestId, Timing,
 };
 use quorate_storage::StorageOptions;
 
@@ -56,6 +56,9 @@ pub struct Cluster {
     pub now: Now,
     /// Whether the log is synced when a machine asks for it.
     pub syncs: bool,
+    /// Whether reads from disk are kept waiting, and those that wait: member, machine, job.
+    pub holds_reads: bool,
+    pub held: Vec<(usize, MachineId, Job)>,
     queue: VecDeque<(usize, MachineId, Input)>,
     pub replies: BTreeMap<RequestId, ClientResponse>,
     next_request: u64,
@@ -72,6 +75,8 @@ impl Cluster {
             seen: Vec::new(),
             now: Now { mono: Instant(0), wall: WallTime(1_700_000_000_000_000) },
             syncs: true,
+            holds_reads: false,
+            held: Vec::new(),
             queue: VecDeque::new(),
             replies: BTreeMap::new(),
             next_request: 0,
@@ -193,6 +198,9 @@ impl Cluster {
                 self.seen.push(Seen::Answered(index, id));
                 self.replies.insert(id, *response);
             }
+            Output::Job(job) if self.holds_reads && job.class == JobClass::Read => {
+                self.held.push((index, machine, job))
+            }
             Output::Job(job) => {
                 self.seen.push(Seen::Began(index, job.class));
                 let outcome = (job.work)();
@@ -228,6 +236,14 @@ impl Cluster {
         }
         let machine = if machine == MachineId::ANY_WORKER { MachineId::worker(0) } else { machine };
         self.queue.push_back((target, machine, Input::Peer { from, frame }));
+    }
+
+    /// Lets the reads from disk that were kept waiting be done, at last.
+    pub fn release_reads(&mut self) {
+        self.holds_reads = false;
+        for (index, machine, job) in std::mem::take(&mut self.held) {
+            self.carry_out(index, machine, Output::Job(job));
+        }
     }
 
     /// Handles everything that is due now.
