@@ -37,7 +37,9 @@ pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Partitions of one read (`IN` on the partition key).
 pub const READ_PARTITIONS_MAX: usize = 1_000;
 /// Bytes of hints sent to one node and not yet acknowledged.
-pub const HINT_BATCH_BYTES: usize = 512 * 1024;
+pub const HINT_BATCH_BYTES: u64 = 512 * 1024;
+/// Down to how many bytes a batch of hints shrinks for a node that does not take all of it.
+pub const HINT_BATCH_BYTES_MIN: u64 = 4 * 1024;
 /// Bytes of one page of a streamed range.
 pub const STREAM_PAGE_BYTES: u32 = 512 * 1024;
 /// Changes of the schema waiting in the control machine.

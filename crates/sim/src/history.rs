@@ -174,6 +174,8 @@ pub struct History {
     pub factor: u32,
     /// How far the clocks of nodes stood from true at most, in microseconds.
     pub skew_us_max: i64,
+    /// Whether what one replica held may have been lost with its disk: what was read or acknowledged at ONE proves nothing.
+    pub distrusts_one: bool,
 }
 
 /// First partition of the truncated table.
@@ -206,9 +208,10 @@ impl History {
         }
     }
 
-    /// What a medium lost for good may have been all that there was of a write acknowledged at ONE: such writes prove
-    /// nothing then.
+    /// What a medium lost for good may have been all that there was of a write acknowledged at ONE, or read at ONE: such
+    /// writes and reads prove nothing then.
     pub fn distrust_one(&mut self) {
+        self.distrusts_one = true;
         for record in &mut self.records {
             if matches!(record.body, Body::Write { level: Level::One, .. }) && record.fate == Fate::Acked {
                 record.fate = Fate::Unknown;

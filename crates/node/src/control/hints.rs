@@ -1,6 +1,6 @@
 //! Delivering hints to nodes that are back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +26,20 @@ const RETRY: Duration = Duration::from_secs(1);
 type BatchResult = Result<HintBatch, StorageError>;
 
 /// Delivery to one node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Delivery {
     cursor: HintPosition,
     state: State,
     not_before: Instant,
+    /// Bytes of the next batch: fewer after one that was not delivered wholly, so that a node without much room gets on.
+    bytes: u64,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        let (cursor, state, not_before) = Default::default();
+        Self { cursor, state, not_before, bytes: limits::HINT_BATCH_BYTES }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -42,8 +51,35 @@ enum State {
     Due,
     /// A batch is being read; `again` if more hints were stored meanwhile, which it may not have found.
     Reading { job: u64, again: bool },
-    /// A batch was sent; these calls are not answered yet.
-    Sent { calls: BTreeSet<u64>, next: HintPosition, deadline: Instant, failed: bool },
+    /// A batch was sent.
+    Sent { batch: Batch, deadline: Instant },
+}
+
+/// A batch that was sent, with what has become of it.
+#[derive(Debug)]
+struct Batch {
+    /// Calls that are not answered yet, each with its hint's place.
+    calls: BTreeMap<u64, HintPosition>,
+    /// The first place whose hint was not delivered.
+    failed: Option<HintPosition>,
+    /// Behind all of it.
+    next: HintPosition,
+}
+
+impl Batch {
+    /// Takes an answer; false if it is of another batch.
+    fn answered(&mut self, call: u64, delivered: bool) -> bool {
+        let Some(place) = self.calls.remove(&call) else { return false };
+        if !delivered {
+            self.failed = Some(self.failed.map_or(place, |first| first.min(place)));
+        }
+        true
+    }
+
+    /// Up to where everything was delivered, so far.
+    fn delivered_to(&self) -> HintPosition {
+        self.calls.values().chain(&self.failed).min().copied().unwrap_or(self.next)
+    }
 }
 
 /// See the module.
@@ -67,8 +103,9 @@ impl HintReplay {
     /// What was sent to this node may be lost.
     pub(super) fn link_lost(&mut self, node: NodeId) {
         if let Some(delivery) = self.deliveries.get_mut(&node)
-            && let State::Sent { .. } = delivery.state
+            && let State::Sent { batch, .. } = &delivery.state
         {
+            delivery.cursor = batch.delivered_to();
             delivery.state = State::Due;
         }
     }
@@ -91,13 +128,8 @@ impl Control {
         let reachable = self.reachable(step.now);
         let targets: Vec<NodeId> = self.hints.deliveries.keys().copied().collect();
         for target in targets {
+            self.end_late_batch(step, target);
             let Some(delivery) = self.hints.deliveries.get_mut(&target) else { continue };
-            if let State::Sent { deadline, .. } = delivery.state
-                && deadline <= step.now.mono
-            {
-                delivery.state = State::Due;
-                delivery.not_before = step.now.mono + RETRY;
-            }
             let due = matches!(delivery.state, State::Due);
             if !due || delivery.not_before > step.now.mono {
                 continue;
@@ -111,7 +143,7 @@ impl Control {
             let job = Owner::Hints.tag(self.hints.next);
             let (storage, cursor) = (Arc::clone(self.shared.storage()), delivery.cursor);
             delivery.state = State::Reading { job, again: false };
-            let bytes_max = limits::HINT_BATCH_BYTES as u64;
+            let bytes_max = delivery.bytes;
             let work = move || {
                 let batch: BatchResult = storage.hints.read_batch(target, cursor, bytes_max);
                 JobOutcome(Box::new(batch))
@@ -147,13 +179,13 @@ impl Control {
             }
             return;
         }
-        let mut calls = BTreeSet::new();
+        let mut calls = BTreeMap::new();
         let epoch = self.log.epoch();
-        for (_, hint) in &batch.hints {
+        for (place, hint) in &batch.hints {
             let Some(mutation) = decode(&hint.mutation) else { continue };
             self.hints.next += 1;
             let id = Owner::Hints.tag(self.hints.next);
-            calls.insert(id);
+            calls.insert(id, *place);
             if target == self.me() {
                 self.to_worker(step, MachineId::worker(0), Message::Apply { token: id, mutation });
                 continue;
@@ -165,7 +197,7 @@ impl Control {
         }
         let deadline = step.now.mono + HINT_TIMEOUT;
         if let Some(delivery) = self.hints.deliveries.get_mut(&target) {
-            delivery.state = State::Sent { calls, next: batch.next, deadline, failed: false };
+            delivery.state = State::Sent { batch: Batch { calls, failed: None, next: batch.next }, deadline };
         }
         self.finish_batch(step, target);
     }
@@ -173,40 +205,53 @@ impl Control {
     /// A replica has answered a hint; this node's own replica, which missed a write for want of room, as any other.
     pub(super) fn hint_answered(&mut self, step: &mut Step<'_>, target: NodeId, call: u64, answer: &ReplicaResponse) {
         let Some(delivery) = self.hints.deliveries.get_mut(&target) else { return };
-        let State::Sent { calls, failed, .. } = &mut delivery.state else { return };
-        if !calls.remove(&call) {
+        let State::Sent { batch, .. } = &mut delivery.state else { return };
+        // If the table is gone, the hint is gone with it.
+        let delivered =
+            matches!(answer, ReplicaResponse::Written | ReplicaResponse::Failed(ReplicaFailure::UnknownTable));
+        if !batch.answered(call, delivered) {
             return;
         }
-        match answer {
-            ReplicaResponse::Written => self.shared.metrics.hints_delivered_total.increment(),
-            // The table is gone, and the hint with it.
-            ReplicaResponse::Failed(ReplicaFailure::UnknownTable) => {}
-            _ => *failed = true,
+        if *answer == ReplicaResponse::Written {
+            self.shared.metrics.hints_delivered_total.increment();
         }
         self.finish_batch(step, target);
     }
 
-    /// If all of a batch is answered: drops what was delivered and goes on, or waits and sends it again.
+    /// What was not answered in time was not delivered.
+    fn end_late_batch(&mut self, step: &mut Step<'_>, target: NodeId) {
+        if let Some(Delivery { state: State::Sent { batch, deadline }, .. }) = self.hints.deliveries.get_mut(&target)
+            && *deadline <= step.now.mono
+        {
+            batch.failed = batch.calls.values().chain(&batch.failed).min().copied();
+            batch.calls.clear();
+            self.finish_batch(step, target);
+        }
+    }
+
+    /// If all of a batch is answered: drops what was delivered and goes on behind it; if that was not all, later and with
+    /// less at once.
     fn finish_batch(&mut self, step: &mut Step<'_>, target: NodeId) {
         let Some(delivery) = self.hints.deliveries.get_mut(&target) else { return };
-        let State::Sent { calls, next, failed, .. } = &delivery.state else { return };
-        if !calls.is_empty() {
+        let State::Sent { batch, .. } = &delivery.state else { return };
+        if !batch.calls.is_empty() {
             return;
         }
-        if *failed {
-            delivery.not_before = step.now.mono + RETRY;
-        } else {
-            delivery.cursor = *next;
-            delivery.not_before = Instant::default();
-            let (storage, cursor) = (Arc::clone(self.shared.storage()), *next);
+        let (cursor, failed) = (batch.delivered_to(), batch.failed.is_some());
+        let moved = cursor != delivery.cursor;
+        delivery.cursor = cursor;
+        delivery.state = State::Due;
+        (delivery.not_before, delivery.bytes) = match failed {
+            true => (step.now.mono + RETRY, (delivery.bytes / 2).max(limits::HINT_BATCH_BYTES_MIN)),
+            false => (Instant::default(), delivery.bytes.saturating_mul(2).min(limits::HINT_BATCH_BYTES)),
+        };
+        if moved {
+            let storage = Arc::clone(self.shared.storage());
             self.hints.next += 1;
             // Nobody waits for it: what was not dropped is delivered again, which changes nothing.
             let work = move || JobOutcome(Box::new(storage.hints.advance(target, cursor)));
             let id = Owner::Hints.tag(self.hints.next);
             step.out.push(Output::Job(Job { id, class: JobClass::System, work: Box::new(work) }));
-        }
-        if let Some(delivery) = self.hints.deliveries.get_mut(&target) {
-            delivery.state = State::Due;
         }
     }
 }
@@ -215,4 +260,28 @@ impl Control {
 fn decode(bytes: &Bytes) -> Option<EncodedMutation> {
     let mutation = Mutation::from_bytes(bytes).ok()?;
     Some(EncodedMutation { mutation: Arc::new(mutation), bytes: bytes.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_delivered_of_a_batch_is_not_sent_again() {
+        let place = |offset| HintPosition { segment: 1, offset };
+        let batch =
+            || Batch { calls: (1..=4).map(|call| (call, place(call * 10))).collect(), failed: None, next: place(50) };
+        let mut all = batch();
+        for call in [3, 1, 4] {
+            assert!(all.answered(call, true));
+        }
+        assert_eq!(all.delivered_to(), place(20), "one is not answered");
+        assert!(all.answered(2, true) && !all.answered(2, true));
+        assert_eq!(all.delivered_to(), place(50));
+        let mut part = batch();
+        for (call, delivered) in [(4, false), (1, true), (3, false), (2, true)] {
+            assert!(part.answered(call, delivered));
+        }
+        assert_eq!(part.delivered_to(), place(30), "the first that was refused comes next");
+    }
 }

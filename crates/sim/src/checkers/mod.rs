@@ -63,7 +63,8 @@ pub(crate) mod testing {
 
     impl Builder {
         pub fn new() -> Self {
-            Self { history: History { records: Vec::new(), factor: 3, skew_us_max: 10 }, moment: 0 }
+            let history = History { records: Vec::new(), factor: 3, skew_us_max: 10, distrusts_one: false };
+            Self { history, moment: 0 }
         }
 
         pub fn begin(&mut self, body: Body) -> usize {

@@ -45,6 +45,8 @@ pub fn check(history: &History) -> Vec<Violation> {
                     let writes = effects.get(cell).map_or(&[][..], Vec::as_slice);
                     let start = starts.get(cell).copied();
                     match version_seen(history, record.returned, writes, value, start.map(|(bound, _)| bound)) {
+                        // Shown by a single replica, it may have been lost with its disk.
+                        Ok(Some(_)) if *level == Level::One && history.distrusts_one => {}
                         Ok(Some(version)) => raise(&mut known, *cell, *level, (version, operation)),
                         Ok(None) => {}
                         Err(what) => found.push(report(history, operation, *cell, value, start, &what)),
@@ -194,6 +196,20 @@ mod tests {
         planted.see(Level::Quorum, failed);
         planted.see(Level::Quorum, first);
         assert_eq!(check(&planted.history).len(), 1);
+    }
+
+    #[test]
+    fn what_one_replica_showed_counts_unless_its_disk_may_have_lost_it() {
+        let mut planted = Builder::new();
+        let failed = planted.put(Level::Quorum, Fate::Unknown);
+        planted.see(Level::One, failed);
+        planted.see_null(Level::All);
+        assert_eq!(check(&planted.history).len(), 1);
+        planted.history.distrust_one();
+        assert_eq!(check(&planted.history), vec![]);
+        planted.see(Level::Quorum, failed);
+        planted.see_null(Level::All);
+        assert_eq!(check(&planted.history).len(), 1, "what a quorum showed is on a disk that is whole");
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl World {
         let skew_us_max = knobs.skew_us.saturating_add(1_000_000);
         let clients = Clients {
             all,
-            history: History { records: Vec::new(), factor, skew_us_max },
+            history: History { records: Vec::new(), factor, skew_us_max, distrusts_one: false },
             moment: 0,
             last_timestamp: 0,
             waiting: BTreeMap::new(),
