@@ -133,6 +133,13 @@ pub enum Body {
         /// When it was answered.
         until_us: Option<i64>,
     },
+    /// A write at QUORUM that the server stamps.
+    Stamped {
+        /// Its cell.
+        cell: CellId,
+    },
+    /// Makes this operation's number the comment of the main table.
+    Comment,
     /// A change of the schema, or whatever else says nothing about cells.
     Other,
 }
@@ -163,6 +170,8 @@ pub struct Record {
     pub fate: Fate,
     /// What the client was told, if it was an error.
     pub error: Option<String>,
+    /// The process that coordinated it last: a node, and which of its lives.
+    pub through: Option<(usize, u64)>,
 }
 
 /// All operations, by number.
@@ -180,6 +189,10 @@ pub struct History {
 
 /// First partition of the truncated table.
 pub const TRUNCATED: u16 = 1_000;
+/// First partition of the table whose writes have equal timestamps: the only cells of which versions may be tied.
+pub const TIED: u16 = 2_000;
+/// First partition of the table that the server stamps.
+pub const STAMPED: u16 = 3_000;
 
 /// The value that an operation writes into a cell: it tells both, so that a value out of place shows.
 pub fn value_of(operation: usize, cell: CellId) -> String {

@@ -146,6 +146,12 @@ impl Knobs {
         }
     }
 
+    /// Whether no two clocks ever stand further apart than timestamps may be ahead.
+    pub fn clocks_agree(&self) -> bool {
+        let apart = 2 * self.skew_us.unsigned_abs() + 2 * self.jump_us.unsigned_abs() + 1_000_000;
+        u128::from(apart) < self.clock_skew_max.as_micros()
+    }
+
     /// A duration around a mean: up to three times as long, often shorter.
     pub fn around(random: &mut Random, mean_ns: u64) -> u64 {
         random.below(mean_ns.saturating_mul(2)).saturating_add(random.below(mean_ns)) / 2 + 1

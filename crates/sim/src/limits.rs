@@ -25,3 +25,7 @@ pub const ANSWER_SLACK: Duration = Duration::from_secs(2);
 pub const PARTITIONS: u16 = 12;
 /// Clustering keys of each.
 pub const ROWS: u8 = 6;
+/// Partitions of each table beside the main ones.
+pub const SIDE_PARTITIONS: u16 = 4;
+/// So many timestamps are used for all writes whose ties are to be resolved.
+pub const TIED_TIMESTAMPS: u64 = 12;

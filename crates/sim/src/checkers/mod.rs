@@ -3,16 +3,22 @@
 //! that it is there for was planted.
 
 mod convergence;
+mod ddl;
 mod durability;
+mod handoff;
 mod metadata;
 mod mutations;
 mod paging;
 mod provenance;
 mod register;
 mod resurrection;
+mod stamps;
+mod ties;
 mod truncation;
 
 pub use convergence::{Replica, check as converged};
+pub use ddl::check as comment_is_kept;
+pub use handoff::check as handed_off;
 pub use metadata::MetadataChecker;
 pub use paging::check as pages_join;
 
@@ -42,6 +48,8 @@ pub fn judge(history: &History) -> Vec<Violation> {
     found.extend(resurrection::check(history));
     found.extend(mutations::check(history));
     found.extend(truncation::check(history));
+    found.extend(ties::check(history));
+    found.extend(stamps::check(history));
     found
 }
 
@@ -75,6 +83,7 @@ pub(crate) mod testing {
                 returned: None,
                 fate: Fate::InFlight,
                 error: None,
+                through: None,
             });
             self.history.records.len() - 1
         }

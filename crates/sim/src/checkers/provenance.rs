@@ -20,13 +20,17 @@ pub fn check(history: &History) -> Vec<Violation> {
                 wrong("which nobody wrote".to_owned());
                 continue;
             };
-            let Body::Write { effects, .. } = &writer.body else {
-                wrong(format!("but operation {operation} wrote nothing"));
-                continue;
+            let wrote = match &writer.body {
+                Body::Write { effects, .. } => effects.get(cell).is_some_and(|effect| *effect != Effect::Delete),
+                Body::Stamped { cell: stamped } => stamped == cell,
+                _ => {
+                    wrong(format!("but operation {operation} wrote nothing"));
+                    continue;
+                }
             };
             if *value != value_of(operation, *cell) {
                 wrong(format!("but operation {operation} wrote '{}' there", value_of(operation, *cell)));
-            } else if !effects.get(cell).is_some_and(|effect| *effect != Effect::Delete) {
+            } else if !wrote {
                 wrong(format!("but operation {operation} did not write this cell"));
             } else if record.returned.is_some_and(|returned| returned < writer.invoked) {
                 wrong(format!("before operation {operation} was invoked"));

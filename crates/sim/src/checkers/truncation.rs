@@ -3,7 +3,7 @@
 //! The moment is drawn by a node's clock between invocation and answer, so that it is known up to the clocks' skew.
 
 use super::Violation;
-use crate::history::{Body, CellId, Effect, Fate, History, Level, Seen, TRUNCATED};
+use crate::history::{Body, CellId, Effect, Fate, History, Level, Seen, TIED, TRUNCATED};
 
 const NAME: &str = "truncation";
 
@@ -25,7 +25,7 @@ pub fn check(history: &History) -> Vec<Violation> {
     let effects = history.effects_by_cell();
     for (read, record) in history.records.iter().enumerate() {
         let (Body::Read { level, seen, .. }, Fate::Acked) = (&record.body, record.fate) else { continue };
-        for (cell, value) in seen.iter().filter(|(cell, _)| cell.pk >= TRUNCATED) {
+        for (cell, value) in seen.iter().filter(|(cell, _)| (TRUNCATED..TIED).contains(&cell.pk)) {
             let version = match value {
                 Seen::Value(text) => history.timestamp_of(text),
                 Seen::Present | Seen::Null => None,

@@ -1,26 +1,32 @@
 //! What simulated clients ask: intents are drawn from the seed, and become requests when they are sent.
 
+mod asides;
 mod request;
 mod rows;
 
 use quorate_env::Random;
 
+pub use asides::share as asides_share;
 pub use request::{Prepared, build};
-pub use rows::read_rows;
+pub use rows::{Expected, read_rows};
 
 use crate::history::Level;
 use crate::limits::{PARTITIONS, ROWS};
 
 /// Statements that make the schema, in order.
-pub fn schema(factor: u32) -> Vec<String> {
-    vec![
+pub fn schema(factor: u32, with_asides: bool) -> Vec<String> {
+    let mut statements = vec![
         format!(
             "CREATE KEYSPACE IF NOT EXISTS sim WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': {factor}}}"
         ),
         "CREATE TABLE IF NOT EXISTS sim.main (pk int, ck int, s text static, a text, b text, PRIMARY KEY (pk, ck))"
             .to_owned(),
         "CREATE TABLE IF NOT EXISTS sim.short (pk int PRIMARY KEY, a text)".to_owned(),
-    ]
+    ];
+    if with_asides {
+        statements.extend(asides::schema());
+    }
+    statements
 }
 
 /// What a client wants.
@@ -54,6 +60,33 @@ pub enum Intent {
     },
     /// TRUNCATE of that table.
     Truncate,
+    /// A write whose timestamp others have too.
+    WriteTied {
+        /// Its partition, without [`crate::history::TIED`].
+        pk: u16,
+        /// Which of the timestamps.
+        timestamp: u64,
+        /// Whether it deletes.
+        delete: bool,
+        /// At which level.
+        level: Level,
+    },
+    /// A write that brings no timestamp.
+    WriteStamped {
+        /// Its partition, without [`crate::history::STAMPED`]. It says whom to ask, too.
+        pk: u16,
+    },
+    /// A read of one partition of these two tables.
+    ReadSide {
+        /// Of which.
+        tied: bool,
+        /// Its partition.
+        pk: u16,
+        /// At which level.
+        level: Level,
+    },
+    /// Makes the operation's number the comment of the main table.
+    Comment,
     /// A change of the schema.
     Ddl(String),
 }
@@ -85,6 +118,9 @@ pub enum WriteShape {
     /// A batch of INSERTs into one partition.
     #[allow(missing_docs, reason = "the names say it")]
     Batch { pk: u16, cks: Vec<u8> },
+    /// A batch of INSERTs into some partitions.
+    #[allow(missing_docs, reason = "the names say it")]
+    Spread { rows: Vec<(u16, u8)> },
 }
 
 /// Kinds of read.
@@ -123,6 +159,11 @@ pub struct Mix {
     pub short: u64,
     /// Partitions that are used.
     pub partitions: u16,
+    /// Of 100 operations, so many are beside the main tables.
+    pub asides: u64,
+    /// Whether servers stamp some of these. Not where clocks stand further apart than is allowed: the hints of such a write
+    /// are refused until they do not.
+    pub stamps: bool,
 }
 
 impl Mix {
@@ -136,6 +177,8 @@ impl Mix {
             ddl: if random.chance(1, 2) { random.below(15) } else { 0 },
             short: if random.chance(1, 2) { random.below(25) } else { 0 },
             partitions: random.between(2, u64::from(PARTITIONS)) as u16,
+            asides: 0,
+            stamps: false,
         }
     }
 
@@ -143,6 +186,9 @@ impl Mix {
     pub fn intent(&self, random: &mut Random) -> Intent {
         if random.chance(self.ddl, 1_000) {
             return ddl(random);
+        }
+        if self.asides > 0 && random.chance(self.asides, 100) {
+            return self.aside(random);
         }
         if random.chance(self.short, 100) {
             return match random.below(12) {
@@ -223,7 +269,7 @@ fn ddl(random: &mut Random) -> Intent {
     Intent::Ddl(match random.below(4) {
         0 => format!("CREATE TABLE IF NOT EXISTS sim.extra{number} (k int PRIMARY KEY, v text)"),
         1 => format!("DROP TABLE IF EXISTS sim.extra{number}"),
-        2 => format!("ALTER TABLE sim.main WITH comment = 'changed {}'", random.below(1_000)),
+        2 => return Intent::Comment,
         _ => format!("CREATE TABLE IF NOT EXISTS sim.extra{number} (k int, c int, v text, PRIMARY KEY (k, c))"),
     })
 }

@@ -7,7 +7,8 @@ use quorate_model::Timestamp;
 use quorate_model::request::{BoundValue, ClientRequest, QueryOptions, RequestBody, StatementId, Values};
 
 use super::{Intent, ReadShape, WriteShape};
-use crate::history::{Body, CellId, Column, Effect, Level, TRUNCATED, value_of};
+use crate::clock::WALL_START_US;
+use crate::history::{Body, CellId, Column, Effect, Level, STAMPED, TIED, TRUNCATED, value_of};
 use crate::limits::ROWS;
 
 /// Statements that a client has prepared, by their text.
@@ -44,7 +45,7 @@ pub fn build(intent: &Intent, operation: usize, timestamp: i64, prepared: Option
         Intent::Read { shape, level, page_size } => {
             options.page_size = *page_size;
             let single = page_size.is_none() && !matches!(shape, ReadShape::Scan | ReadShape::Some { .. });
-            (read_statement(shape), Body::Read { level: *level, seen: Vec::new(), rows: Vec::new(), single })
+            (read_statement(shape), read_body(*level, single))
         }
         Intent::WriteShort { pk } => {
             options.timestamp = Some(Timestamp(timestamp));
@@ -56,12 +57,34 @@ pub fn build(intent: &Intent, operation: usize, timestamp: i64, prepared: Option
         }
         Intent::ReadShort { level } => {
             let text = "SELECT pk, a FROM sim.short".to_owned();
-            let body = Body::Read { level: *level, seen: Vec::new(), rows: Vec::new(), single: false };
-            (Statement { text, values: Vec::new() }, body)
+            (Statement { text, values: Vec::new() }, read_body(*level, false))
         }
         Intent::Truncate => {
             let text = "TRUNCATE sim.short".to_owned();
             (Statement { text, values: Vec::new() }, Body::Truncate { from_us: timestamp, until_us: None })
+        }
+        Intent::WriteTied { pk, timestamp, delete, level } => {
+            // Long ago, and not in order of invocation.
+            let timestamp = WALL_START_US - 1_000_000_000 + *timestamp as i64;
+            options.timestamp = Some(Timestamp(timestamp));
+            let cell = CellId { pk: TIED + pk, ck: Some(0), column: Column::A };
+            let effects = BTreeMap::from([(cell, if *delete { Effect::Delete } else { Effect::Put })]);
+            (tied_statement(*pk, operation, *delete), Body::Write { timestamp, level: *level, effects })
+        }
+        Intent::WriteStamped { pk } => {
+            let cell = CellId { pk: STAMPED + pk, ck: Some(0), column: Column::A };
+            let text = "UPDATE sim.stamped SET a = ? WHERE pk = ?".to_owned();
+            let values = vec![text_value(&value_of(operation, cell)), int(i32::from(*pk))];
+            (Statement { text, values }, Body::Stamped { cell })
+        }
+        Intent::ReadSide { tied, pk, level } => {
+            let table = if *tied { "tied" } else { "stamped" };
+            let text = format!("SELECT pk, a FROM sim.{table} WHERE pk = ?");
+            (Statement { text, values: vec![int(i32::from(*pk))] }, read_body(*level, true))
+        }
+        Intent::Comment => {
+            let text = format!("ALTER TABLE sim.main WITH comment = '{operation}'");
+            (Statement { text, values: Vec::new() }, Body::Comment)
         }
         Intent::Ddl(text) => (Statement { text: text.clone(), values: Vec::new() }, Body::Other),
     };
@@ -79,9 +102,26 @@ pub fn build(intent: &Intent, operation: usize, timestamp: i64, prepared: Option
     Request { request: ClientRequest { body: request, keyspace: None, options }, body, to_prepare }
 }
 
+fn read_body(level: Level, single: bool) -> Body {
+    Body::Read { level, seen: Vec::new(), rows: Vec::new(), single }
+}
+
+fn tied_statement(pk: u16, operation: usize, delete: bool) -> Statement {
+    let key = int(i32::from(pk));
+    if delete {
+        return Statement { text: "DELETE a FROM sim.tied WHERE pk = ?".to_owned(), values: vec![key] };
+    }
+    let value = value_of(operation, CellId { pk: TIED + pk, ck: Some(0), column: Column::A });
+    Statement { text: "UPDATE sim.tied SET a = ? WHERE pk = ?".to_owned(), values: vec![text_value(&value), key] }
+}
+
 fn level_of(intent: &Intent) -> Level {
     match intent {
-        Intent::Write { level, .. } | Intent::Read { level, .. } | Intent::ReadShort { level } => *level,
+        Intent::Write { level, .. }
+        | Intent::Read { level, .. }
+        | Intent::ReadShort { level }
+        | Intent::ReadSide { level, .. }
+        | Intent::WriteTied { level, .. } => *level,
         _ => Level::Quorum,
     }
 }
@@ -121,17 +161,24 @@ fn write_statement(shape: &WriteShape, operation: usize, timestamp: i64) -> Stat
             ("DELETE FROM sim.main WHERE pk = ?".to_owned(), vec![int(i32::from(*pk))])
         }
         WriteShape::Batch { pk, cks } => {
-            let inserts: String = cks
-                .iter()
-                .map(|ck| {
-                    let (a, b) = (value(*pk, Some(*ck), Column::A), value(*pk, Some(*ck), Column::B));
-                    format!("INSERT INTO sim.main (pk, ck, a, b) VALUES ({pk}, {ck}, '{a}', '{b}'); ")
-                })
-                .collect();
-            (format!("BEGIN UNLOGGED BATCH USING TIMESTAMP {timestamp} {inserts}APPLY BATCH"), Vec::new())
+            let rows: Vec<(u16, u8)> = cks.iter().map(|ck| (*pk, *ck)).collect();
+            (batch_text(&rows, operation, timestamp), Vec::new())
         }
+        WriteShape::Spread { rows } => (batch_text(rows, operation, timestamp), Vec::new()),
     };
     Statement { text, values }
+}
+
+fn batch_text(rows: &[(u16, u8)], operation: usize, timestamp: i64) -> String {
+    let inserts: String = rows
+        .iter()
+        .map(|(pk, ck)| {
+            let [a, b] =
+                [Column::A, Column::B].map(|column| value_of(operation, CellId { pk: *pk, ck: Some(*ck), column }));
+            format!("INSERT INTO sim.main (pk, ck, a, b) VALUES ({pk}, {ck}, '{a}', '{b}'); ")
+        })
+        .collect();
+    format!("BEGIN UNLOGGED BATCH USING TIMESTAMP {timestamp} {inserts}APPLY BATCH")
 }
 
 fn read_statement(shape: &ReadShape) -> Statement {
@@ -182,6 +229,7 @@ fn effects(shape: &WriteShape) -> BTreeMap<CellId, Effect> {
             cells
         }
         WriteShape::Batch { pk, cks } => cks.iter().flat_map(|ck| row(*pk, *ck, Effect::Put)).collect(),
+        WriteShape::Spread { rows } => rows.iter().flat_map(|(pk, ck)| row(*pk, *ck, Effect::Put)).collect(),
     }
 }
 

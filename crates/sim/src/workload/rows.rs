@@ -15,15 +15,31 @@ pub struct RowsError(pub String);
 /// A decoded row: its partition, its clustering key, its cells by name.
 type Row = (u16, Option<u8>, BTreeMap<String, Option<String>>);
 
-/// What all pages of a read say. `shape` is `None` for the table that is truncated.
+/// What was asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Expected<'a> {
+    /// Something of the main table.
+    Main(&'a ReadShape),
+    /// All of the table that is truncated.
+    Short,
+    /// One partition of another table, as histories number it, and the first that they give that table.
+    Side(u16, u16),
+}
+
+/// What all pages of a read say.
 #[allow(clippy::type_complexity)] // Two lists, used once.
 pub fn read_rows(
     pages: &[Rows],
-    shape: Option<&ReadShape>,
+    expected: Expected<'_>,
 ) -> Result<(Vec<(CellId, Seen)>, Vec<(u16, Option<u8>)>), RowsError> {
     let mut rows: Vec<Row> = Vec::new();
+    let first = match expected {
+        Expected::Main(_) => 0,
+        Expected::Short => TRUNCATED,
+        Expected::Side(_, first) => first,
+    };
     for page in pages {
-        decode(page, shape.is_none(), &mut rows)?;
+        decode(page, first, &mut rows)?;
     }
     let mut seen = Vec::new();
     for (pk, ck, cells) in &rows {
@@ -35,9 +51,17 @@ pub fn read_rows(
     if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(RowsError(format!("row {:?} is there twice", twice[0])));
     }
-    match shape {
-        Some(shape) => see_absent(shape, &keys, &mut seen)?,
-        None => {
+    match expected {
+        Expected::Main(shape) => see_absent(shape, &keys, &mut seen)?,
+        Expected::Side(pk, _) => {
+            if let Some((other, _)) = keys.iter().find(|(other, _)| *other != pk) {
+                return Err(RowsError(format!("partition {other} was not asked for")));
+            }
+            if keys.is_empty() {
+                seen.push((CellId { pk, ck: Some(0), column: Column::A }, Seen::Null));
+            }
+        }
+        Expected::Short => {
             for pk in (TRUNCATED..TRUNCATED + 8).filter(|pk| !keys.contains(&(*pk, Some(0)))) {
                 seen.push((CellId { pk, ck: Some(0), column: Column::A }, Seen::Null));
             }
@@ -46,7 +70,9 @@ pub fn read_rows(
     Ok((seen, keys))
 }
 
-fn decode(page: &Rows, short: bool, rows: &mut Vec<Row>) -> Result<(), RowsError> {
+/// `first` is the table's first partition in histories: zero for the main table.
+fn decode(page: &Rows, first: u16, rows: &mut Vec<Row>) -> Result<(), RowsError> {
+    let short = first > 0;
     let wrong = |what: &str| RowsError(format!("{what} in an answer of {} rows", page.row_count));
     let mut rest: &[u8] = &page.data;
     for _ in 0..page.row_count {
@@ -75,7 +101,7 @@ fn decode(page: &Rows, short: bool, rows: &mut Vec<Row>) -> Result<(), RowsError
         if !short && (pk >= PARTITIONS || ck.is_some_and(|ck| ck >= ROWS)) {
             return Err(wrong(&format!("row {pk}/{ck:?}, which was never written,")));
         }
-        rows.push((if short { pk + TRUNCATED } else { pk }, ck, cells));
+        rows.push((pk.checked_add(first).ok_or_else(|| wrong("a partition that was never written"))?, ck, cells));
     }
     if rest.is_empty() { Ok(()) } else { Err(wrong("bytes are left over")) }
 }

@@ -14,11 +14,11 @@ use quorate_node::{Input, NodePhase, RequestId};
 
 use super::{Event, World};
 use crate::clock::WALL_START_US;
-use crate::history::{Body, Fate, Record};
+use crate::history::{Body, Fate, Record, STAMPED, TIED};
 use crate::knobs::Knobs;
-use crate::limits::ANSWER_SLACK;
+use crate::limits::{ANSWER_SLACK, SIDE_PARTITIONS};
 use crate::plant::Plant;
-use crate::workload::{self, Intent, Prepared, ReadShape, read_rows};
+use crate::workload::{self, Expected, Intent, Prepared, ReadShape, read_rows};
 
 /// How often the operator tries one thing.
 const ATTEMPTS_MAX: u32 = 60;
@@ -135,6 +135,7 @@ impl World {
             returned: None,
             fate: Fate::InFlight,
             error: None,
+            through: None,
         });
         let busy = Busy {
             intent,
@@ -152,7 +153,11 @@ impl World {
     fn send_request(&mut self, client: usize) {
         let nodes = self.running();
         let state = &mut self.clients.all[client];
-        let Some(node) = state.random.pick(&nodes).copied() else {
+        let wanted = match state.busy.as_ref().map(|busy| &busy.intent) {
+            Some(Intent::WriteStamped { pk }) => nodes.get(usize::from(*pk) % nodes.len().max(1)),
+            _ => None,
+        };
+        let Some(node) = wanted.or_else(|| state.random.pick(&nodes)).copied() else {
             self.end_operation(client, Fate::Refused, Some("no node runs".to_owned()));
             return;
         };
@@ -170,6 +175,7 @@ impl World {
         let turn = state.turn;
         let Some(busy) = &mut state.busy else { return };
         busy.sent = Some((id, node));
+        self.clients.history.records[busy.operation].through = Some((node, self.nodes[node].life));
         let request = match &busy.preparing {
             Some(text) => ClientRequest {
                 body: RequestBody::Prepare { text: text.clone() },
@@ -312,11 +318,13 @@ impl World {
     fn finish_read(&mut self, client: usize) {
         let Some(busy) = &self.clients.all[client].busy else { return };
         let operation = busy.operation;
-        let shape = match &busy.intent {
-            Intent::Read { shape, .. } => Some(shape),
-            _ => None,
+        let expected = match &busy.intent {
+            Intent::Read { shape, .. } => Expected::Main(shape),
+            Intent::ReadSide { tied: true, pk, .. } => Expected::Side(TIED + pk, TIED),
+            Intent::ReadSide { tied: false, pk, .. } => Expected::Side(STAMPED + pk, STAMPED),
+            _ => Expected::Short,
         };
-        match read_rows(&busy.pages, shape) {
+        match read_rows(&busy.pages, expected) {
             Ok((found, keys)) => {
                 if let Body::Read { seen, rows, .. } = &mut self.clients.history.records[operation].body {
                     (*seen, *rows) = (found, keys);
@@ -403,6 +411,11 @@ impl World {
         let scan = |page_size| Intent::Read { shape: ReadShape::Scan, level, page_size };
         let mut questions: Vec<Intent> = (0..self.knobs.mix.partitions).map(partition).collect();
         questions.extend([scan(None), scan(Some(3)), Intent::ReadShort { level }]);
+        if self.knobs.mix.asides > 0 {
+            let sides =
+                (0..SIDE_PARTITIONS).flat_map(|pk| [true, false].map(|tied| Intent::ReadSide { tied, pk, level }));
+            questions.extend(sides);
+        }
         questions
     }
 }

@@ -27,6 +27,8 @@ enum Phase {
     Heal,
     /// The operator writes at ALL.
     Probe,
+    /// One node is down, and the operator writes at QUORUM.
+    Handoff,
     /// Hints are delivered.
     Hints,
     /// The operator reads everything.
@@ -64,8 +66,12 @@ impl World {
                 (self.clients.invoked >= self.steps && !busy).then_some(Phase::Heal)
             }
             Phase::Heal => (self.all_serve() && self.all_reach_all() && self.all_whole()).then_some(Phase::Probe),
-            Phase::Probe => asked.then_some(Phase::Hints),
-            Phase::Hints => (self.hints_waiting() == 0).then_some(Phase::Questions),
+            Phase::Probe => asked.then_some(Phase::Handoff),
+            Phase::Handoff => asked.then_some(Phase::Hints),
+            Phase::Hints => {
+                let delivered = self.handoff_is_over() && self.all_serve() && self.hints_waiting() == 0;
+                delivered.then_some(Phase::Questions)
+            }
             Phase::Questions => asked.then_some(Phase::Finished),
             Phase::Finished => None,
         };
@@ -80,7 +86,10 @@ impl World {
         self.director.phase = phase;
         self.director.since = self.now;
         match phase {
-            Phase::Schema => self.assign(workload::schema(self.knobs.factor).into_iter().map(Intent::Ddl)),
+            Phase::Schema => {
+                let statements = workload::schema(self.knobs.factor, self.knobs.mix.asides > 0);
+                self.assign(statements.into_iter().map(Intent::Ddl));
+            }
             Phase::Storm => {
                 self.enable_faults();
                 self.start_clients();
@@ -99,13 +108,16 @@ impl World {
                 let level = Level::All;
                 self.assign(pks.map(|pk| Intent::Write { shape: WriteShape::Static { pk }, level }));
             }
+            Phase::Handoff => self.begin_handoff(),
+            Phase::Hints => self.end_handoff(),
             Phase::Questions => {
+                self.judge_handoff();
                 let questions = self.last_questions(Level::All);
                 self.clients.all[0].done.clear();
                 self.assign(questions);
             }
             Phase::Finished => self.compare(),
-            Phase::Boot | Phase::Hints => {}
+            Phase::Boot => {}
         }
     }
 
@@ -153,7 +165,7 @@ impl World {
         self.ids.get(&id).map_or_else(|| id.to_string(), usize::to_string)
     }
 
-    fn started(&self) -> usize {
+    pub(super) fn started(&self) -> usize {
         self.knobs.nodes + self.director.joined
     }
 
@@ -218,6 +230,7 @@ impl World {
         {
             self.blame(violation.checker, violation.text);
         }
+        self.judge_comment();
         if self.judged.violations.is_empty() {
             self.compare_replicas();
         }

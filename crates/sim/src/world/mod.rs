@@ -4,6 +4,7 @@ mod clients;
 mod director;
 mod driver;
 mod faults;
+mod handoff;
 mod links;
 mod node;
 mod verdict;
@@ -26,6 +27,7 @@ use crate::trace::Trace;
 use clients::Client;
 use director::Director;
 use faults::ActiveFault;
+use handoff::Handoff;
 use node::SimNode;
 
 /// Something that is to happen.
@@ -56,6 +58,8 @@ enum Event {
     Answered { client: usize, turn: u64, answer: Box<quorate_model::request::ClientResponse> },
     /// A client hears that its node is gone.
     Disconnected { client: usize, turn: u64 },
+    /// The node that is owed hints loses its power once more.
+    HandoffCrash,
     /// The next fault.
     Fault,
     /// A fault's end.
@@ -118,6 +122,7 @@ pub struct World {
     clients: Clients,
     faults: Faults,
     director: Director,
+    handoff: Handoff,
     judged: Judged,
 }
 
@@ -162,7 +167,9 @@ impl World {
     /// A world in which nothing has happened yet.
     pub fn new(seed: u64, options: Options) -> Self {
         let mut random = Random::new(seed);
-        let knobs = Knobs::draw(&mut random);
+        let mut knobs = Knobs::draw(&mut random);
+        knobs.mix.asides = crate::workload::asides_share(seed);
+        knobs.mix.stamps = knobs.clocks_agree();
         let network = Network::new(random.fork(), knobs.latency_ns, knobs.frames_lost);
         let count = knobs.nodes + knobs.joins;
         let nodes = (0..count).map(|index| SimNode::new(index, &knobs, options.plant, &mut random)).collect();
@@ -194,6 +201,7 @@ impl World {
             clients,
             faults: Faults::default(),
             director: Director::default(),
+            handoff: Handoff::default(),
             judged: Judged::default(),
             knobs,
         }
@@ -236,6 +244,7 @@ impl World {
             Event::Client { client, turn } => self.client_wakes(client, turn),
             Event::Answered { client, turn, answer } => self.client_answered(client, turn, *answer),
             Event::Disconnected { client, turn } => self.client_disconnected(client, turn),
+            Event::HandoffCrash => self.crash_handoff(),
             Event::Fault => self.next_fault(),
             Event::FaultEnd(fault) => self.end_fault(fault),
             Event::Look => self.look(),

@@ -1,33 +1,27 @@
 //! The end of a run: replicas side by side, and the report.
 
 use quorate_model::key::{DecoratedKey, PartitionKey, Position};
-use quorate_model::{ReadCommand, ReadTarget, RowChoice, Seconds, TableId};
-use quorate_storage::Access;
+use quorate_model::{ReadCommand, ReadResponse, ReadTarget, RowChoice, Seconds, TableId};
+use quorate_storage::{Access, ReadError};
 
 use super::World;
 use crate::checkers::{self, Replica};
 use crate::history::Fate;
+use crate::limits::SIDE_PARTITIONS;
 use crate::report::Report;
 
 impl World {
     /// Compares what the replicas of each partition hold, tombstones included.
     pub(super) fn compare_replicas(&mut self) {
-        let Some(running) = self.nodes.iter().find_map(|node| node.running.as_ref()) else { return };
-        let snapshot = running.shared.snapshot();
-        let Some(keyspace) = snapshot.metadata.schema.keyspaces.get("sim") else { return };
-        let placements = snapshot.ring.placements(&keyspace.replication);
         let mut found = Vec::new();
-        for (table, partitions) in [("main", self.knobs.mix.partitions), ("short", 8)] {
-            let Some(id) = keyspace.tables.get(table).map(|table| table.id) else { continue };
+        let sides = if self.knobs.mix.asides > 0 { SIDE_PARTITIONS } else { 0 };
+        for (table, partitions) in
+            [("main", self.knobs.mix.partitions), ("short", 8), ("tied", sides), ("stamped", sides)]
+        {
             for pk in 0..partitions {
-                let key =
-                    quorate_ring::partitioner::decorate(PartitionKey(i32::from(pk).to_be_bytes().to_vec().into()));
-                let nodes = &placements.replicas(key.token).current;
-                let replicas: Vec<Replica> = nodes
-                    .iter()
-                    .filter_map(|id| self.ids.get(id).copied())
-                    .map(|node| self.replica(node, id, key.clone()))
-                    .collect();
+                let Some((nodes, id, key)) = self.placement(table, pk) else { continue };
+                let replicas: Vec<Replica> =
+                    nodes.into_iter().map(|node| self.replica(node, id, key.clone())).collect();
                 found.extend(checkers::converged(&format!("partition {pk} of {table}"), &replicas));
             }
         }
@@ -36,7 +30,37 @@ impl World {
         }
     }
 
-    fn replica(&self, node: usize, table: TableId, key: DecoratedKey) -> Replica {
+    /// Looks at the schema that is left.
+    pub(super) fn judge_comment(&mut self) {
+        let Some(running) = self.nodes.iter().find_map(|node| node.running.as_ref()) else { return };
+        let snapshot = running.shared.snapshot();
+        let keyspace = snapshot.metadata.schema.keyspaces.get("sim");
+        let Some(table) = keyspace.and_then(|keyspace| keyspace.tables.get("main")) else { return };
+        if let Some(violation) = checkers::comment_is_kept(&self.clients.history, &table.options.comment) {
+            self.blame(violation.checker, violation.text);
+        }
+    }
+
+    /// The nodes that hold a partition, its table and its key.
+    pub(super) fn placement(&self, table: &str, pk: u16) -> Option<(Vec<usize>, TableId, DecoratedKey)> {
+        let running = self.nodes.iter().find_map(|node| node.running.as_ref())?;
+        let snapshot = running.shared.snapshot();
+        let keyspace = snapshot.metadata.schema.keyspaces.get("sim")?;
+        let id = keyspace.tables.get(table)?.id;
+        let key = quorate_ring::partitioner::decorate(PartitionKey(i32::from(pk).to_be_bytes().to_vec().into()));
+        let placements = snapshot.ring.placements(&keyspace.replication);
+        let nodes = &placements.replicas(key.token).current;
+        let nodes = nodes.iter().filter_map(|id| self.ids.get(id).copied()).collect();
+        Some((nodes, id, key))
+    }
+
+    /// What a node has stored of a partition; `None` if it is down.
+    pub(super) fn stored(
+        &self,
+        node: usize,
+        table: TableId,
+        key: DecoratedKey,
+    ) -> Option<Result<ReadResponse, ReadError>> {
         let command = ReadCommand {
             table,
             target: ReadTarget::Partition(key),
@@ -49,10 +73,14 @@ impl World {
             now: Seconds(i64::MIN),
             rows: RowChoice::All,
         };
-        let Some(running) = &self.nodes[node].running else {
+        let running = self.nodes[node].running.as_ref()?;
+        Some(running.shared.storage().read(&command, Access::Disk))
+    }
+
+    fn replica(&self, node: usize, table: TableId, key: DecoratedKey) -> Replica {
+        let Some(answer) = self.stored(node, table, key) else {
             return Replica { node, content: Err("it is down".to_owned()), shown: String::new() };
         };
-        let answer = running.shared.storage().read(&command, Access::Disk);
         let shown = answer.as_ref().map(|answer| format!("{:?}", answer.partitions)).unwrap_or_default();
         Replica { node, content: answer.map(|answer| answer.digest()).map_err(|error| error.to_string()), shown }
     }
