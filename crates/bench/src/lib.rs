@@ -34,7 +34,7 @@ mod stub {
     include!(concat!(env!("OUT_DIR"), "/quorate.v1.rs"));
 }
 
-/// Runs a load and prints its report; gives the exit status: 1 if it could not run at all.
+/// Runs a load and prints its report; gives the exit status: 1 if it could not run, or if no request succeeded.
 pub async fn run(args: &BenchArgs) -> u8 {
     let result = if args.cql.hosts.is_empty() { load::run(args).await } else { cql::run(args) };
     match result {
@@ -45,7 +45,11 @@ pub async fn run(args: &BenchArgs) -> u8 {
             };
             // Nothing is left to tell a reader that went away.
             let _ = std::io::stdout().write_all(text.as_bytes());
-            0
+            let failure = report.failure();
+            if let Some(failure) = &failure {
+                let _ = writeln!(std::io::stderr(), "quorate bench: {failure}");
+            }
+            u8::from(failure.is_some())
         }
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "quorate bench: {error}");

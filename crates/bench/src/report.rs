@@ -69,6 +69,14 @@ impl Report {
         }
     }
 
+    /// Why the run measured nothing: not one request was answered as it should be.
+    pub fn failure(&self) -> Option<String> {
+        let first = self.first_failure.as_deref().unwrap_or("nobody said why");
+        let (refused, unknown) = (self.refused, self.unknown);
+        (self.operations == 0)
+            .then(|| format!("no request succeeded: {refused} were refused, {unknown} are unknown; the first: {first}"))
+    }
+
     /// Successful requests a second.
     pub fn operations_per_second(&self) -> f64 {
         self.operations as f64 / self.elapsed.as_secs_f64().max(0.001)
@@ -144,5 +152,31 @@ impl Report {
             "cpu_us_per_op": self.cpu_us_per_operation(),
         });
         format!("{value}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        bench: BenchArgs,
+    }
+
+    #[test]
+    fn a_run_in_which_nothing_succeeded_has_failed() {
+        let arguments = Arguments::parse_from(["bench", "read"]).bench;
+        let report =
+            |tally: &Tally| Report::new(&arguments, "unary".to_owned(), tally, Duration::from_secs(1), Vec::new());
+        let first_failure = Some("table ks.t does not exist".to_owned());
+        let mut tally = Tally { refused: 7, first_failure, ..Tally::default() };
+        let failure = report(&tally).failure().unwrap();
+        assert!(failure.contains("7 were refused") && failure.contains("table ks.t does not exist"), "{failure}");
+        tally.latencies.record(10).unwrap();
+        assert_eq!(report(&tally).failure(), None);
     }
 }
