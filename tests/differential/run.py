@@ -6,7 +6,7 @@
     run.py --record A FILE...                rewrites the answers in the files with this server's
 
 A is the server to be like (Cassandra), B the one to judge (Quorate); an address is HOST or HOST:PORT. The kept statements
-are in crates/cql/tests/answers/*.txt and in cassandra_answers.txt beside them: `> ` begins one, `~ ` one whose values
+are in crates/cql/tests/answers/*.txt, in cassandra_answers.txt beside them and in crates/node/tests/group_pages.txt: `> ` begins one, `~ ` one whose values
 differ from run to run, and the lines after it are the answer: `ok`, `Kind: message`, or columns and rows. `ours: ` lines
 say where Quorate differs on purpose; differences.txt here says it for kinds of statements. Each file of answers/ begins by
 making its own keyspace `k`, which is dropped before; the statements of cassandra_answers.txt each start from the same tables.
@@ -40,6 +40,8 @@ KINDS = {
 WHOLE_NUMBERS = ("int", "bigint", "smallint", "tinyint", "varint", "counter")
 HERE = pathlib.Path(__file__).resolve().parent
 CASES = HERE.parents[1] / "crates/cql/tests"
+# Pages of groups, which only a node makes.
+GROUPS = HERE.parents[1] / "crates/node/tests/group_pages.txt"
 # The tables that each statement of cassandra_answers.txt finds.
 TABLES = [
     "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
@@ -118,7 +120,10 @@ def show_error(error):
 
 
 def ask(session, text, unstable=False, page_size=None):
-    """The answer as lines: `warning: ` ones first."""
+    """The answer as lines: `warning: ` ones first. A comment at the statement's beginning may say how many rows a page has."""
+    paged = re.match(r"/\* (\d+) rows a page \*/ ", text)
+    if paged:
+        page_size = int(paged.group(1))
     future = session.execute_async(SimpleStatement(text, fetch_size=page_size))
     try:
         result = future.result()
@@ -260,7 +265,7 @@ def main():
     paths = [pathlib.Path(path) for path in rest[1:]]
     for session in sessions:
         ask(session, "DROP KEYSPACE IF EXISTS g")
-    for path in paths or [*sorted((CASES / "answers").glob("*.txt")), CASES / "cassandra_answers.txt"]:
+    for path in paths or [*sorted((CASES / "answers").glob("*.txt")), CASES / "cassandra_answers.txt", GROUPS]:
         compare = compare_errors if path.name == "cassandra_answers.txt" else compare_file
         compare(sessions, path, tally)
     return tally.finish()

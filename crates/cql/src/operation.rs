@@ -114,7 +114,13 @@ impl ReadOperation {
         self.filters.len() > covered
     }
 
-    /// Whether the answer is made from all rows (`COUNT(*)`): the node reads everything, page by page, into one builder.
+    /// Whether rows of the answer are groups: where a page of them ends is known only once the next group has begun.
+    pub fn is_grouped(&self) -> bool {
+        self.plan.is_aggregate() && !self.plan.selection.group_by.is_empty()
+    }
+
+    /// Whether rows of the answer are made from several (`COUNT(*)`, `GROUP BY`). Unless they are groups, the node reads
+    /// everything, page by page, into one builder.
     pub fn is_aggregate(&self) -> bool {
         self.plan.is_aggregate()
     }

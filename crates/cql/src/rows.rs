@@ -72,13 +72,15 @@ pub struct ResultBuilder {
     row_count: u32,
     /// Where rows of the answer are made from groups: the group in the making.
     group: Option<Group>,
+    /// A page of groups is full and this row begins the next one: it was not taken.
+    refused: bool,
     /// Rows to be sorted at the end, for `IN` with `ORDER BY`.
     sorted: Option<Vec<(ClusteringKey, Vec<u8>)>>,
 }
 
 impl ResultBuilder {
-    /// A builder for one page. `page_size` is ignored for aggregates and sorted answers, which are never paged;
-    /// `progress` is that of the page before.
+    /// A builder for one page. `page_size` is ignored where the answer is one row made of all, and for sorted answers, which
+    /// are never paged; of groups it is the number. `progress` is that of the page before.
     pub fn new(operation: &ReadOperation, page_size: Option<u32>, progress: Option<PageProgress>) -> Self {
         let plan = operation.plan.clone();
         let is_grouped = plan.is_aggregate();
@@ -87,8 +89,7 @@ impl ResultBuilder {
         let is_single = is_grouped && plan.selection.group_by.is_empty();
         let group = is_single.then(|| Group::new((None, Vec::new()), aggregates));
         let sorts = plan.is_ordered && operation.commands.len() > 1 && !is_grouped;
-        let is_paged = !is_grouped && !sorts;
-        let counts = is_paged || (is_grouped && !is_single);
+        let counts = !sorts && !is_single;
         let fresh = PageProgress { rows_left: if counts { operation.limit } else { None }, ..PageProgress::default() };
         let clustering_types = plan.table.clustering_types();
         let needs_clustering = plan.uses(|source| matches!(source, Source::Clustering(_)));
@@ -98,7 +99,7 @@ impl ResultBuilder {
             constants: operation.constants.clone(),
             now: operation.now,
             per_partition_limit: operation.per_partition_limit,
-            page_left: if is_paged { page_size } else { None },
+            page_left: if counts { page_size } else { None },
             progress: progress.unwrap_or(fresh),
             clustering_types,
             needs_clustering,
@@ -106,6 +107,7 @@ impl ResultBuilder {
             sorted_bytes: 0,
             row_count: 0,
             group,
+            refused: false,
             sorted: sorts.then(Vec::new),
             plan,
         }
@@ -147,8 +149,8 @@ impl ResultBuilder {
             && static_row.has_live_cell(self.now);
         if shows_static {
             let values = vec![None; self.clustering_types.len()];
-            self.progress.partition_has_rows = true;
             self.add(key, &components, static_row, None, &values)?;
+            self.progress.partition_has_rows = !self.refused;
         }
         Ok(self.row_count - before)
     }
@@ -234,6 +236,7 @@ impl ResultBuilder {
             let wanted = (Some(view.key.key.0.clone()), values);
             if self.group.as_ref().is_none_or(|group| group.key != wanted) {
                 self.end_group(plan, view.constants)?;
+                self.refused = self.page_left == Some(0) && !self.is_exhausted();
                 if self.is_full() || self.partition_is_full() {
                     return Ok(());
                 }
@@ -277,7 +280,8 @@ impl ResultBuilder {
     pub fn rows_remaining(&self) -> u32 {
         if self.plan.is_aggregate() {
             // How many rows a group has is not known before they are read.
-            return if self.progress.rows_left == Some(0) { 0 } else { u32::MAX };
+            let is_full = self.progress.rows_left == Some(0) || self.page_left == Some(0);
+            return if is_full { 0 } else { u32::MAX };
         }
         let limit = self.progress.rows_left.map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(u32::MAX));
         self.page_left.unwrap_or(u32::MAX).min(limit)
@@ -286,6 +290,18 @@ impl ResultBuilder {
     /// Whether the page takes no more rows.
     pub fn is_full(&self) -> bool {
         self.rows_remaining() == 0
+    }
+
+    /// Whether the row that was pushed last was not taken, as it begins a group of the next page: that page begins with it.
+    pub fn has_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// The page takes no more groups than the one in the making.
+    pub fn close_after_group(&mut self) {
+        if self.page_left.is_some() {
+            self.page_left = Some(1);
+        }
     }
 
     /// Whether `LIMIT` is reached: there is no further page, whatever is left to read.

@@ -21,6 +21,7 @@
 mod config;
 mod control;
 mod internal;
+mod latencies;
 pub mod limits;
 mod machine;
 pub mod metrics;
@@ -44,5 +45,5 @@ pub use peer::Frame;
 pub use quorate_cql::system_tables::is_system_keyspace;
 pub use shared::{NodePhase, Shared};
 pub use snapshot::{Snapshot, TablePlacement};
-pub use surroundings::{ClientFact, Surroundings, TlsFact};
+pub use surroundings::{ClientFact, PoolFact, Surroundings, TlsFact};
 pub use worker::Worker;

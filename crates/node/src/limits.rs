@@ -58,6 +58,12 @@ pub const TRACES_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const TRACES_IN_FLIGHT_MAX: usize = 16;
 /// Time for a write of a trace. A session is complete, which clients wait for, this much later if a replica hangs.
 pub const TRACE_WRITE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Tables whose latencies a worker keeps; one more, and it begins anew with all.
+pub const LATENCY_TABLES_MAX: usize = 4_096;
+/// Requests of a table that are measured one by one, before only some are.
+pub const LATENCY_SAMPLED_AFTER: u64 = 1_024;
+/// Of how many requests of a busy table one is measured; all are counted.
+pub const LATENCY_SAMPLE: u64 = 16;
 /// The internode port where an address names none.
 pub const INTERNODE_PORT: u16 = 7000;
 /// Operations in flight, those included that are answered but still wait for a replica, as a multiple of the clients'

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use quorate_env::Instant;
 use quorate_model::NodeId;
 use quorate_model::time::HybridClock;
 use quorate_storage::Storage;
 
 use crate::config::NodeConfig;
+use crate::latencies::WorkerBook;
 use crate::metrics::{Metrics, Sample, SampleKind};
 use crate::prepared::PreparedTexts;
 use crate::snapshot::Snapshot;
@@ -69,6 +71,8 @@ pub struct Shared {
     /// How many of the requests that ask for no trace are traced all the same.
     pub trace_probability: TraceProbability,
     pub(crate) around: Around,
+    /// How long requests took, a book a worker.
+    pub(crate) books: Mutex<Vec<Arc<WorkerBook>>>,
     storage: Arc<Storage>,
     snapshot: RwLock<Arc<Snapshot>>,
     version: AtomicU64,
@@ -85,6 +89,7 @@ impl Shared {
             prepared: PreparedTexts::default(),
             trace_probability: TraceProbability::default(),
             around: Around::default(),
+            books: Mutex::default(),
             storage,
             snapshot: RwLock::new(Arc::new(snapshot)),
             version: AtomicU64::new(1),
@@ -110,6 +115,11 @@ impl Shared {
     /// Tells the node what is around it. Whoever comes first stays.
     pub fn set_surroundings(&self, surroundings: Arc<dyn Surroundings>) {
         self.around.set(surroundings);
+    }
+
+    /// The time now, at least that of a step.
+    pub(crate) fn precisely(&self, step: Instant) -> Instant {
+        self.around.get().map_or(step, |around| around.now().max(step))
     }
 
     /// The IP address of `HOST:PORT`; none if the host is a name whose address is not known.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
+use quorate_env::Instant;
+
 /// What a node is told of the process around it. All of it is looked up when it is asked for, on a worker's thread: it
 /// must be at hand.
 pub trait Surroundings: Send + Sync {
@@ -13,6 +15,25 @@ pub trait Surroundings: Send + Sync {
     fn settings(&self) -> Vec<(String, String)>;
     /// The address of a host name, if it is known.
     fn resolve(&self, host: &str) -> Option<IpAddr>;
+    /// The node's monotonic clock, finer than steps are.
+    fn now(&self) -> Instant;
+    /// Threads and queues around the node. One with a worker's name adds to what the worker knows of itself.
+    fn pools(&self) -> Vec<PoolFact>;
+}
+
+/// Who works off a queue. What nobody counts is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolFact {
+    /// Its name: `worker-0`, `committer`, …
+    pub name: String,
+    /// What is being worked on.
+    pub active: Option<u64>,
+    /// How much can be worked on at once.
+    pub limit: Option<u64>,
+    /// What waits.
+    pub pending: Option<u64>,
+    /// What was done since the start.
+    pub completed: Option<u64>,
 }
 
 /// A client's connection.

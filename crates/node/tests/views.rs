@@ -7,11 +7,13 @@ mod support;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use quorate_env::Instant;
 use quorate_model::admin::AdminRequest;
 use quorate_model::request::{ClientRequest, QueryOptions, RequestBody};
 use quorate_model::value::Value;
 use quorate_model::{Consistency, NodeId};
-use quorate_node::{ClientFact, Surroundings, TlsFact};
+use quorate_node::{ClientFact, PoolFact, Surroundings, TlsFact};
+use quorate_storage::JobResult;
 use support::Cluster;
 
 const KEYSPACE: &str = "CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 2}";
@@ -47,6 +49,16 @@ impl Surroundings for Process {
     fn resolve(&self, host: &str) -> Option<IpAddr> {
         let number = host.strip_prefix("db")?.strip_suffix(".example")?;
         (number != "3").then(|| format!("10.1.1.{number}").parse().unwrap())
+    }
+
+    fn now(&self) -> Instant {
+        Instant(0)
+    }
+
+    fn pools(&self) -> Vec<PoolFact> {
+        let worker = PoolFact { name: "worker-0".to_owned(), pending: Some(3), ..PoolFact::default() };
+        let (active, limit, pending, completed) = (Some(1), Some(2), Some(5), Some(8));
+        vec![worker, PoolFact { name: "job-flush".to_owned(), active, limit, pending, completed }]
     }
 }
 
@@ -93,7 +105,9 @@ fn virtual_tables_are_listed_where_virtual_tables_are_and_cannot_be_written() {
     let mut cluster = Cluster::of(1);
     let text = "SELECT table_name FROM system_virtual_schema.tables WHERE keyspace_name = 'system_views'";
     let listed = show(&mut cluster, 0, text);
-    assert_eq!(listed, ["caches", "clients", "disk_usage", "pending_hints", "settings"]);
+    let known = "caches clients coordinator_read_latency coordinator_scan_latency coordinator_write_latency disk_usage \
+                 local_read_latency local_scan_latency local_write_latency pending_hints settings sstable_tasks thread_pools";
+    assert_eq!(listed.join(" "), known);
     let text = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = 'system_views'";
     assert!(show(&mut cluster, 0, text).is_empty());
     let write = "INSERT INTO system_views.settings (name, value) VALUES ('vnodes', '1')";
@@ -182,4 +196,91 @@ fn nodes_known_by_a_name_show_its_address_and_are_left_out_while_it_is_not_known
     // The third one's name has no address.
     assert_eq!(show(&mut cluster, 0, peers), ["10.1.1.2 10.1.1.2"]);
     assert_eq!(show(&mut cluster, 0, peers_v2), ["10.1.1.2 10.1.1.2"]);
+}
+
+#[test]
+fn latencies_are_counted_by_table_where_the_work_was_done() {
+    let mut cluster = Cluster::of(2);
+    cluster.run(0, KEYSPACE);
+    cluster.run(0, "CREATE TABLE ks.t (p int PRIMARY KEY, v text)");
+    cluster.run(0, "CREATE TABLE ks.other (p int PRIMARY KEY, v text)");
+    let figures = |cluster: &mut Cluster, index: usize, view: &str| {
+        let text =
+            format!("SELECT count FROM system_views.{view}_latency WHERE keyspace_name = 'ks' AND table_name = 't'");
+        show(cluster, index, &text).join(" ")
+    };
+    let all = |cluster: &mut Cluster, index: usize| {
+        let views =
+            ["read", "scan", "write"].map(|kind| ["coordinator", "local"].map(|place| format!("{place}_{kind}")));
+        views.concat().iter().map(|view| figures(cluster, index, view)).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(all(&mut cluster, 0), "0 0 0 0 0 0");
+    for number in 0..7 {
+        cluster
+            .query(0, &format!("INSERT INTO ks.t (p, v) VALUES ({number}, 'x')"), support::at(Consistency::All))
+            .unwrap();
+    }
+    let batch = "BEGIN UNLOGGED BATCH INSERT INTO ks.t (p, v) VALUES (1, 'y'); INSERT INTO ks.t (p, v) VALUES (2, 'y'); \
+                 INSERT INTO ks.other (p, v) VALUES (2, 'y'); APPLY BATCH";
+    cluster.query(0, batch, support::at(Consistency::All)).unwrap();
+    for number in 0..3 {
+        show(&mut cluster, 0, &format!("SELECT * FROM ks.t WHERE p = {number}"));
+    }
+    cluster.rows(0, "SELECT * FROM ks.t WHERE p = 1", Consistency::All);
+    cluster.rows(0, "SELECT * FROM ks.t", Consistency::All);
+    // Of the scan each node is asked for several ranges.
+    let [coordinator, other] = [0, 1].map(|index| all(&mut cluster, index));
+    let numbers = |text: &str| text.split(' ').map(|number| number.parse::<u64>().unwrap()).collect::<Vec<_>>();
+    let [read, local_read, scan, local_scan, write, local_write] = numbers(&coordinator)[..] else { panic!() };
+    assert_eq!((read, local_read, scan, write, local_write), (4, 4, 1, 9, 9), "{coordinator}");
+    assert!(local_scan >= 1, "{coordinator}");
+    let [read, local_read, scan, local_scan, write, local_write] = numbers(&other)[..] else { panic!() };
+    assert_eq!((read, local_read, scan, write, local_write), (0, 1, 0, 0, 9), "{other}");
+    assert!(local_scan >= 1, "{other}");
+
+    let text = "SELECT p50th_ms, p99th_ms, max_ms, per_second FROM system_views.coordinator_write_latency \
+                WHERE keyspace_name = 'ks' AND table_name = 't'";
+    let rows = cluster.rows(0, text, Consistency::One);
+    let doubles = |row: &[Value]| {
+        let double = |value: &Value| if let Value::Double(value) = value { *value } else { panic!("{value:?}") };
+        row.iter().map(double).collect::<Vec<_>>()
+    };
+    let [p50, p99, longest, per_second] = doubles(&rows[0])[..] else { panic!("{rows:?}") };
+    assert!(0.0 <= p50 && p50 <= p99 && p99 <= longest && per_second > 0.0, "{rows:?}");
+}
+
+#[test]
+fn workers_and_the_processes_pools_are_listed() {
+    let mut cluster = Cluster::of(1);
+    surround(&cluster, 0);
+    let text = "SELECT active_tasks, active_tasks_limit, pending_tasks, completed_tasks, blocked_tasks \
+                FROM system_views.thread_pools WHERE name = ";
+    assert_eq!(show(&mut cluster, 0, &format!("{text}'job-flush'")), ["1 2 5 8 -"]);
+    let worker = show(&mut cluster, 0, &format!("{text}'worker-0'")).join("");
+    let limit = cluster.members[0].node.as_ref().unwrap().shared.config.requests_max;
+    assert!(worker.contains(&format!(" {limit} 3 ")) && worker.ends_with(" -"), "{worker}");
+}
+
+#[test]
+fn what_the_storage_works_on_is_listed_while_it_does() {
+    let mut cluster = Cluster::of(1);
+    cluster.run(0, &KEYSPACE.replace('2', "1"));
+    cluster.run(0, "CREATE TABLE ks.t (p int PRIMARY KEY, v text)");
+    let value = "x".repeat(1000);
+    for number in 0..30 {
+        cluster.run(0, &format!("INSERT INTO ks.t (p, v) VALUES ({number}, '{value}')"));
+    }
+    let shared = cluster.members[0].node.as_ref().unwrap().shared.clone();
+    let table = shared.snapshot().metadata.schema.keyspaces["ks"].tables["t"].id;
+    let text = "SELECT keyspace_name, table_name, kind, unit, sstables FROM system_views.sstable_tasks";
+    assert!(show(&mut cluster, 0, text).is_empty());
+    let job = shared.storage().flush(table).pop().unwrap();
+    let JobResult::Again(job) = job.run() else { panic!("the flush has ended in one step") };
+    assert_eq!(show(&mut cluster, 0, text), ["ks t flush bytes 0"]);
+    let rows =
+        cluster.rows(0, "SELECT progress, total, completion_ratio FROM system_views.sstable_tasks", Consistency::One);
+    let [Value::BigInt(progress), Value::BigInt(total), Value::Double(ratio)] = rows[0][..] else { panic!("{rows:?}") };
+    assert!(0 < progress && progress < total && 0.0 < ratio && ratio < 1.0, "{rows:?}");
+    drop(job);
+    assert!(show(&mut cluster, 0, text).is_empty());
 }

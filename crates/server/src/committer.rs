@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quorate_node::Input;
+use quorate_node::{Input, PoolFact};
 use quorate_storage::{LogPosition, StorageError};
 
 use crate::config::CommitLogMode;
@@ -23,6 +23,10 @@ pub(crate) struct Committer {
 #[derive(Default)]
 struct State {
     wanted: bool,
+    /// A sync is under way.
+    syncs: bool,
+    /// Syncs that have ended.
+    done: u64,
     stopped: bool,
     /// The mailboxes of those who asked: nobody else is woken when it is done.
     askers: Vec<Arc<Mailbox>>,
@@ -74,6 +78,24 @@ impl Committer {
         }
     }
 
+    fn synced(&self) {
+        let mut state = self.state();
+        state.syncs = false;
+        state.done += 1;
+    }
+
+    /// What it does, as tables show it. Who waits is counted by machine, not by write.
+    pub(crate) fn fact(&self) -> PoolFact {
+        let state = self.state();
+        PoolFact {
+            name: "committer".to_owned(),
+            active: Some(u64::from(state.syncs)),
+            limit: Some(1),
+            pending: Some(state.askers.len() as u64),
+            completed: Some(state.done),
+        }
+    }
+
     /// Ends the thread after its present sync.
     pub(crate) fn stop(&self) {
         self.state().stopped = true;
@@ -92,8 +114,10 @@ impl Committer {
             // What is appended from here on asks again; what was appended before is covered by this sync.
             state.wanted = false;
             let askers = std::mem::take(&mut state.askers);
+            state.syncs = true;
             drop(state);
             let result = sync();
+            self.synced();
             tell(if result.is_ok() { &askers } else { workers }, &result);
             if result.is_err_and(|error| is_final(&error)) {
                 return;
@@ -111,7 +135,9 @@ impl Committer {
                 .unwrap_or_else(PoisonError::into_inner);
             let stopped = state.stopped;
             drop(state);
-            if let Err(error) = sync() {
+            let result = sync();
+            self.synced();
+            if let Err(error) = result {
                 let ends = is_final(&error);
                 tell(workers, &Err(error));
                 if ends {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::metrics::histogram::Histogram;
-use quorate_node::{Input, Job, JobClass, JobDone};
+use quorate_node::{Input, Job, JobClass, JobDone, PoolFact};
 use quorate_os::Clock;
 
 use crate::error::ServerError;
@@ -29,6 +29,8 @@ pub(crate) struct JobPool {
 struct State {
     queues: [VecDeque<(Job, Arc<Mailbox>)>; CLASSES.len()],
     running: [usize; CLASSES.len()],
+    /// Jobs that have ended.
+    done: [u64; CLASSES.len()],
     stopped: bool,
 }
 
@@ -109,10 +111,26 @@ impl JobPool {
             let outcome = (job.work)();
             self.durations[class].observe(self.clock.now().mono.since(began).as_secs_f64());
             done.send(Mail::Input(Input::JobDone(JobDone { id: job.id, outcome })));
-            self.state().running[class] -= 1;
+            let mut state = self.state();
+            state.running[class] -= 1;
+            state.done[class] += 1;
+            drop(state);
             // A class that was at its share may go on.
             self.wake.notify_one();
         }
+    }
+
+    /// The classes as tables show them.
+    pub(crate) fn facts(&self) -> Vec<PoolFact> {
+        let state = self.state();
+        let classes = JOB_CLASSES.iter().enumerate().map(|(class, name)| PoolFact {
+            name: format!("job-{name}"),
+            active: state.running.get(class).map(|count| *count as u64),
+            limit: Some(self.share(class) as u64),
+            pending: state.queues.get(class).map(|queue| queue.len() as u64),
+            completed: state.done.get(class).copied(),
+        });
+        classes.collect()
     }
 
     /// Jobs that wait, by class in the order of [`JOB_CLASSES`].

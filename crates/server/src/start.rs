@@ -20,7 +20,7 @@ use crate::limits::STOP_TIMEOUT;
 use crate::listen::listen;
 use crate::mailbox::{Mail, Mailbox};
 use crate::metrics::Metrics;
-use crate::outside::Outside;
+use crate::outside::{Outside, Queues};
 use crate::shared::{Shared, Stopping};
 use crate::threads::{self, Listeners};
 use crate::tls::Tls;
@@ -268,7 +268,8 @@ fn share(
     )?;
     metrics.collect_from(view, &jobs, &mailboxes);
     tls.metrics.register(metrics.registry());
-    let outside = Arc::new(Outside::new(config.settings()));
+    let queues = Queues { mailboxes: mailboxes.clone(), jobs: Arc::clone(&jobs), committer: Arc::clone(&committer) };
+    let outside = Arc::new(Outside::new(config.settings(), queues, clock));
     view.set_surroundings(Arc::<Outside>::clone(&outside));
     let of_view = Arc::clone(view);
     let identity = Identity {

@@ -53,4 +53,4 @@ pub use engine::{Access, JobKind, JobReport, JobResult, OpenReport, Pressure, St
 pub use error::{CorruptionError, ReadError, StorageError};
 pub use options::{CompactionSettings, Compression, StorageOptions, TableSettings};
 pub use snapshot::SnapshotDescription;
-pub use stats::{LostRange, StorageStats, TableStats};
+pub use stats::{LostRange, StorageStats, TableStats, TaskStats};

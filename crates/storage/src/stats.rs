@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use quorate_model::{TableId, Token};
+use quorate_model::{Seconds, TableId, Token};
+
+use crate::engine::JobKind;
 
 /// A range of a table whose content on this node is not complete any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,25 @@ pub struct StorageStats {
     pub corruptions: u64,
     /// By table.
     pub tables: BTreeMap<TableId, TableStats>,
+}
+
+/// A job that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskStats {
+    /// Its number, from 1 at the start of the engine.
+    pub id: u64,
+    /// When it began.
+    pub began: Seconds,
+    /// What it does.
+    pub kind: JobKind,
+    /// The table it is done for.
+    pub table: TableId,
+    /// SSTables that it reads.
+    pub sstables: usize,
+    /// Bytes that it has written.
+    pub progress_bytes: u64,
+    /// Bytes that it has to go through, if that is known: about as many as it will write, or more.
+    pub total_bytes: Option<u64>,
 }
 
 /// A table in numbers.

@@ -253,6 +253,21 @@ class Scenario:
             return
         check(False, "a wrong statement succeeded")
 
+    def views(self):
+        """Reads every table that says what a node is doing, and finds there what this scenario has done."""
+        tables = self.cluster.metadata.keyspaces["system_views"].tables
+        check({"clients", "settings"} <= set(tables), f"system_views has {sorted(tables)}")
+        counts = {name: len(self.session.execute(f"SELECT * FROM system_views.{name}").all()) for name in tables}
+        check(counts["clients"] > 0 and counts["settings"] > 0 and counts["thread_pools"] > 0, f"rows: {counts}")
+        where = f"WHERE keyspace_name = '{self.keyspace}' ALLOW FILTERING"
+        written = 0
+        for host in self.cluster.metadata.all_hosts():
+            select = f"SELECT count, max_ms, p50th_ms, p99th_ms FROM system_views.local_write_latency {where}"
+            for row in self.session.execute(select, host=host):
+                written += row[0]
+                check(row[1] >= row[3] >= row[2] >= 0, f"{host.address} shows {row}")
+        check(written > 0, "no node has counted a write")
+
     def down_and_up(self):
         victim = NODES[2]
         self.heard.events.clear()
@@ -298,7 +313,7 @@ class Scenario:
 
 
 def main():
-    steps = ["connect", "nodes", "schema", "types", "prepared", "batches", "paging", "routing", "errors", "tracing", "tls"]
+    steps = ["connect", "nodes", "schema", "types", "prepared", "batches", "paging", "routing", "errors", "tracing", "views", "tls"]
     for version, more in ((4, []), (5, ["down and up"])):
         scenario = Scenario(version)
         try:

@@ -16,7 +16,7 @@ use quorate_coordinator::{Requirement, reconcile};
 use quorate_env::Instant;
 use quorate_model::read::RowChoice;
 use quorate_model::request::{Answer, ClientResponse, RequestError, WriteType};
-use quorate_model::{Consistency, Mutation, ReadCommand, ReadResponse, ReadTarget, Token};
+use quorate_model::{Consistency, Mutation, ReadCommand, ReadResponse, ReadTarget, TableId, Token};
 use quorate_storage::Access;
 
 use super::calls::Call;
@@ -24,6 +24,7 @@ use super::op::{Kind, Op};
 use super::replica::Origin;
 use super::writes::WriteOp;
 use super::{Step, Worker};
+use crate::latencies::Series;
 use crate::machine::{Output, RequestId};
 use crate::snapshot::TablePlacement;
 
@@ -42,6 +43,7 @@ struct AloneWrite {
     client: RequestId,
     consistency: Consistency,
     write_type: WriteType,
+    table: TableId,
     arrived: Instant,
     deadline: Instant,
     ended: bool,
@@ -109,7 +111,7 @@ impl Worker {
 
     /// Reads here and now; `None` if a machine is to do it.
     pub(super) fn read_alone(
-        &self,
+        &mut self,
         op: &Op,
         command: &ReadCommand,
         consistency: Consistency,
@@ -123,10 +125,15 @@ impl Worker {
         if !self.reads_alone(placement, key.token, consistency) {
             return None;
         }
+        let book = &mut self.replica.book;
+        let began = book.begin(&self.shared, command.table);
         let response = self.shared.storage().read(command, Access::MemoryOnly).ok()?;
+        book.end(&self.shared, (command.table, Series::LocalRead), began);
         self.shared.metrics.coordinated_reads_total.increment();
         self.shared.metrics.replica_reads_total.increment();
-        Some(reconcile::only_answer(command, response))
+        let answer = reconcile::only_answer(command, response);
+        book.end(&self.shared, (command.table, Series::CoordinatorRead), began);
+        Some(answer)
     }
 
     /// Starts a write of which this node keeps the only copy. Gives the mutation back if a machine is to do it.
@@ -144,8 +151,9 @@ impl Worker {
         let Some(client) = op.client else { return Some(encoded) };
         let (replica, mut context) = self.serving(step);
         let Ok(position) = replica.admit(&mut context, &encoded, true) else { return Some(encoded) };
-        let (arrived, deadline) = (op.arrived, op.deadline);
-        let id = self.alone.push(AloneWrite { client, consistency, write_type, arrived, deadline, ended: false });
+        let (table, arrived, deadline) = (encoded.mutation.table, op.arrived, op.deadline);
+        let write = AloneWrite { client, consistency, write_type, table, arrived, deadline, ended: false };
+        let id = self.alone.push(write);
         let (replica, mut context) = self.serving(step);
         replica.hold(&mut context, position, encoded.mutation, Origin::Alone { id }, false);
         // Whoever holds the operation has nothing more to do with it.
@@ -170,6 +178,7 @@ impl Worker {
     /// The replica has applied a write, or could not.
     pub(super) fn alone_served(&mut self, step: &mut Step<'_>, id: u64, response: &ReplicaResponse) {
         let Some(write) = self.alone.take(id) else { return };
+        self.replica.book.end_since(&self.shared, (write.table, Series::CoordinatorWrite), write.arrived);
         let result = match response {
             ReplicaResponse::Written => Ok(Answer::Void),
             other => Err(RequestError::Server(format!("the write was logged and not applied: {other:?}"))),

@@ -28,6 +28,7 @@ use quorate_model::request::{ClientResponse, RequestError};
 use quorate_model::wire::Wire;
 
 use crate::internal::Message;
+use crate::latencies::Book;
 use crate::machine::{Input, Internal, Lane, MachineId, Output, PeerAddress};
 use crate::peer::Frame;
 use crate::shared::Shared;
@@ -71,6 +72,7 @@ pub struct Worker {
 impl Worker {
     pub(crate) fn new(index: u16, shared: Arc<Shared>, random: Random) -> Self {
         let (version, snapshot) = (shared.version(), shared.snapshot());
+        let book = Book::listed(&shared);
         Self {
             machine: MachineId::worker(index),
             shared,
@@ -79,7 +81,7 @@ impl Worker {
             requests: Requests::default(),
             alone: Alone::default(),
             calls: Calls::default(),
-            replica: Replica::default(),
+            replica: Replica::new(book),
             parked: Parked::default(),
             hints: Hints::default(),
             statements: Statements::default(),
@@ -98,6 +100,7 @@ impl Worker {
     /// Takes one event. Never blocks; the work is bounded by the size of the event.
     pub fn step(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
         let mut step = Step { now, out };
+        self.replica.book.begin_step(now.mono, u64::from(matches!(input, Input::Client { .. })));
         self.refresh(&mut step);
         match input {
             Input::Client { id, request } => self.start(&mut step, id, request),
@@ -128,7 +131,9 @@ impl Worker {
             self.to_control(&mut step, Message::Settled { worker: self.machine, epoch });
         }
         self.replica.finish_step(step.out);
-        self.shared.metrics.requests_in_flight.set(self.clients_waiting() as u64);
+        let in_flight = self.clients_waiting();
+        self.replica.book.end_step(in_flight);
+        self.shared.metrics.requests_in_flight.set(in_flight as u64);
     }
 
     /// When it wants an [`Input::Tick`] at the latest.

@@ -20,6 +20,7 @@ use super::calls::Call;
 use super::modifications::{Modification, PendingWrites};
 use super::op::{Kind, Op};
 use super::{CallTarget, Step, Worker};
+use crate::latencies::Series;
 use crate::limits;
 use crate::paging::PagingState;
 use crate::snapshot::{Snapshot, TablePlacement};
@@ -35,6 +36,8 @@ pub(super) struct ReadOp {
     /// Where it goes on.
     resume: Option<Continuation>,
     machine: Machine,
+    /// When the machine began, if it is measured.
+    began: Option<Instant>,
     counted: ReadStats,
 }
 
@@ -86,6 +89,7 @@ impl ReadOp {
             command: 0,
             resume: None,
             machine: Machine::None,
+            began: None,
             counted: ReadStats::default(),
         }
     }
@@ -111,7 +115,7 @@ impl ReadOp {
 impl Answering {
     /// Whether the answer is given in pages of the client's size.
     fn is_paged(&self) -> bool {
-        self.page_size.is_some() && !self.operation.is_aggregate()
+        self.page_size.is_some() && (!self.operation.is_aggregate() || self.operation.is_grouped())
     }
 }
 
@@ -185,21 +189,24 @@ impl Worker {
         loop {
             let Kind::Read(read) = &mut op.kind else { return };
             let command = read.current().cloned();
-            let Goal::Answer(answering) = &read.goal else {
+            let Goal::Answer(answering) = &mut read.goal else {
                 match command {
                     Some(command) => self.start_next(step, id, op, command),
                     None => self.finish_prior_read(step, id, op),
                 }
                 return;
             };
-            let Some(builder) = &answering.builder else { return };
-            let full =
-                builder.is_full() || (answering.is_paged() && builder.byte_count() >= limits::PAGE_BYTES_MAX as usize);
+            let is_paged = answering.is_paged();
+            let Some(builder) = &mut answering.builder else { return };
+            let is_long = is_paged && builder.byte_count() >= limits::PAGE_BYTES_MAX as usize;
+            let full = builder.is_full() || (is_long && !answering.operation.is_grouped());
             let Some(command) = command.filter(|_| !full) else {
                 self.finish_read(step, op);
                 return;
             };
-            if builder.byte_count() > limits::UNPAGED_BYTES_MAX {
+            if is_long {
+                builder.close_after_group();
+            } else if builder.byte_count() > limits::UNPAGED_BYTES_MAX {
                 let error = RequestError::invalid(format!(
                     "the answer is larger than {} bytes: page it",
                     limits::UNPAGED_BYTES_MAX
@@ -207,7 +214,8 @@ impl Worker {
                 self.answer(step, op, Err(error));
                 return;
             }
-            let command = page_command(command, answering, builder.rows_remaining());
+            let remaining = builder.rows_remaining();
+            let command = page_command(command, answering, remaining);
             let table = Arc::clone(&answering.operation.plan.table);
             let (resume, consistency, timeout) = (read.resume.clone(), read.consistency, read.timeout);
             let found = match self.read_virtual(&table, &command, resume.as_ref()) {
@@ -269,6 +277,7 @@ impl Worker {
             },
             command: Arc::new(command),
         };
+        read.began = self.replica.book.begin(&self.shared, request.command.table);
         op.deadline = deadline;
         op.epoch = self.snapshot.epoch();
         let mut outputs = Vec::new();
@@ -373,11 +382,14 @@ impl Worker {
     /// Counts what a finished machine took.
     fn count_read(&mut self, step: &mut Step<'_>, op: &mut Op) {
         let Kind::Read(read) = &mut op.kind else { return };
-        let stats = match std::mem::replace(&mut read.machine, Machine::None) {
+        let (stats, series) = match std::mem::replace(&mut read.machine, Machine::None) {
             Machine::None => return,
-            Machine::One(machine) => machine.stats(),
-            Machine::Scan(machine) => machine.stats(),
+            Machine::One(machine) => (machine.stats(), Series::CoordinatorRead),
+            Machine::Scan(machine) => (machine.stats(), Series::CoordinatorScan),
         };
+        if let Some(table) = read.current().map(|command| command.table) {
+            self.replica.book.end(&self.shared, (table, series), read.began);
+        }
         read.counted.mismatches += stats.mismatches;
         self.shared.metrics.speculative_reads_total.add(u64::from(stats.speculative));
         self.shared.metrics.read_repairs_total.add(u64::from(stats.repairs));
@@ -428,6 +440,11 @@ fn page_command(mut command: ReadCommand, answering: &Answering, rows_remaining:
         true => rows_remaining.max(limits::FILTER_ROWS_MIN),
         false => rows_remaining,
     };
+    let wanted = match answering.page_size.filter(|_| answering.operation.is_grouped()) {
+        // How many rows its groups have is not known; what begins the next page is asked for again.
+        Some(groups) => wanted.min(groups.max(limits::FILTER_ROWS_MIN)),
+        None => wanted,
+    };
     command.row_limit = command.row_limit.min(wanted);
     command.byte_limit = command.byte_limit.min(limits::PAGE_BYTES_MAX);
     command
@@ -465,6 +482,14 @@ fn feed(read: &mut ReadOp, response: ReadResponse) -> Result<(), RequestError> {
     let stopped_inside = |key: &DecoratedKey| {
         following.as_ref().is_some_and(|next| next.place.key == *key && next.place.position.is_some())
     };
+    if answering.operation.is_grouped() && answering.page_size.is_some() {
+        let stopped = feed_groups(builder, (&response, reversed), read.resume.as_ref(), stopped_inside)?;
+        match stopped {
+            Some(place) => read.resume = place,
+            None => read.go_on(following),
+        }
+        return Ok(());
+    }
     let filtering = answering.operation.is_filtering();
     let mut finished: Option<&DecoratedKey> = None;
     for (key, partition) in &response.partitions {
@@ -489,6 +514,60 @@ fn feed(read: &mut ReadOp, response: ReadResponse) -> Result<(), RequestError> {
     }
     read.go_on(following);
     Ok(())
+}
+
+/// Feeds groups row by row, so that a page that is full ends before the row that begins the next group. Then it gives
+/// where the next page begins: where this answer did if nothing of it was taken.
+fn feed_groups(
+    builder: &mut ResultBuilder,
+    (response, reversed): (&ReadResponse, bool),
+    from: Option<&Continuation>,
+    stopped_inside: impl Fn(&DecoratedKey) -> bool,
+) -> Result<Option<Option<Continuation>>, RequestError> {
+    let mut taken = from.cloned();
+    for (key, partition) in &response.partitions {
+        let mut parts = single_rows(partition, reversed).into_iter().peekable();
+        let mut rows_given = from.filter(|from| from.place.key == *key).map_or(0, |from| from.rows_given);
+        let complete = !stopped_inside(key);
+        while let Some((place, part)) = parts.next() {
+            builder.push(key, &part, complete && parts.peek().is_none())?;
+            if builder.has_refused() {
+                return Ok(Some(taken));
+            }
+            rows_given = rows_given.saturating_add(u32::from(place.is_some()));
+            if place.is_some() {
+                let place = quorate_model::read::Resume { key: key.clone(), position: place };
+                taken = Some(Continuation { place, rows_given });
+            }
+        }
+        if complete {
+            let place = quorate_model::read::Resume { key: key.clone(), position: None };
+            taken = Some(Continuation { place, rows_given: 0 });
+        }
+    }
+    Ok(None)
+}
+
+/// Each row of a partition with what is not of rows, and where reading goes on behind it; once without, if there are none.
+fn single_rows(partition: &Partition, reversed: bool) -> Vec<(Option<Position>, Partition)> {
+    let alone = |rows: RowMap| Partition {
+        deletion: partition.deletion,
+        static_row: partition.static_row.clone(),
+        rows,
+        ..Partition::default()
+    };
+    let single = |(clustering, row): (&quorate_model::ClusteringKey, &Row)| {
+        let place = if reversed { Position::before(&clustering.0) } else { Position::after(&clustering.0) };
+        (Some(place), alone(RowMap::from([(clustering.clone(), row.clone())])))
+    };
+    let mut rows: Vec<_> = partition.rows.iter().map(single).collect();
+    if reversed {
+        rows.reverse();
+    }
+    if rows.is_empty() {
+        rows.push((None, partition.clone()));
+    }
+    rows
 }
 
 /// Feeds a partition row by row, so that a page that is full in its midst ends exactly there: gives that place and the

@@ -7,9 +7,10 @@ use std::time::Duration;
 use quorate_coordinator::clock::ahead_by_us;
 use quorate_coordinator::message::{EncodedMutation, ReplicaFailure, ReplicaRequest, ReplicaResponse, RequestEnvelope};
 use quorate_env::{Instant, Now};
-use quorate_model::{Epoch, Mutation, ReadCommand, ReadResponse, TableId};
+use quorate_model::{Epoch, Mutation, ReadCommand, ReadResponse, ReadTarget, TableId};
 use quorate_storage::{Access, LogPosition, ReadError, Storage, StorageError};
 
+use crate::latencies::{Book, Series};
 use crate::limits;
 use crate::machine::{Job, JobClass, JobOutcome, Output, PeerAddress};
 use crate::shared::Shared;
@@ -68,6 +69,8 @@ struct PendingRead {
     epoch: Epoch,
     digest_only: bool,
     arrived: Instant,
+    /// Its table and series, and when it began if it is measured.
+    measured: ((TableId, Series), Option<Instant>),
     /// The table, if it is traced.
     trace: Option<TableId>,
 }
@@ -95,6 +98,8 @@ pub(super) struct Replica {
     durable: Option<LogPosition>,
     /// Set when something was appended to the log since the last [`Output::SyncLog`].
     sync_wanted: bool,
+    /// How long requests take, the worker's own too.
+    pub(super) book: Book,
 }
 
 /// How the storage is read: whole, or what is left.
@@ -103,6 +108,10 @@ type ReadOfStorage = fn(&Storage, &ReadCommand, Access) -> ReadOutcome;
 type ReadOutcome = Result<ReadResponse, ReadError>;
 
 impl Replica {
+    pub(super) fn new(book: Book) -> Self {
+        Self { book, ..Self::default() }
+    }
+
     /// Requests not yet answered.
     pub(super) fn in_flight(&self) -> usize {
         self.writes.len() + self.reads.len()
@@ -119,13 +128,11 @@ impl Replica {
                     self.write(context, origin, mutation, trace).err()
                 }
                 ReplicaRequest::Read { command, digest_only } => {
-                    let trace = trace.then_some(command.table);
-                    let pending = PendingRead { origin, epoch, digest_only, arrived: context.now.mono, trace };
+                    let pending = self.pending_read(context, &command, (origin, epoch, digest_only, trace));
                     self.read(context, command, Storage::read, pending).err()
                 }
                 ReplicaRequest::ReadRemains(command) => {
-                    let trace = trace.then_some(command.table);
-                    let pending = PendingRead { origin, epoch, digest_only: false, arrived: context.now.mono, trace };
+                    let pending = self.pending_read(context, &command, (origin, epoch, false, trace));
                     self.read(context, command, Storage::read_remains, pending).err()
                 }
             },
@@ -202,7 +209,7 @@ impl Replica {
     ) {
         let write = PendingWrite { position, mutation, origin, arrived: context.now.mono, trace };
         if self.durable.is_some_and(|durable| position <= durable) {
-            let served = apply(context.now, context.shared, write);
+            let served = apply(context.now, context.shared, &mut self.book, write);
             context.done.push(served);
         } else {
             self.writes.push_back(write);
@@ -225,6 +232,21 @@ impl Replica {
         if let Some(write) = self.writes.iter_mut().find(|write| write.origin == from) {
             write.origin = to;
         }
+    }
+
+    fn pending_read(
+        &mut self,
+        context: &Context<'_>,
+        command: &ReadCommand,
+        (origin, epoch, digest_only, trace): (Origin, Epoch, bool, bool),
+    ) -> PendingRead {
+        let series = match command.target {
+            ReadTarget::Partition(_) => Series::LocalRead,
+            ReadTarget::Range { .. } => Series::LocalScan,
+        };
+        let measured = ((command.table, series), self.book.begin(context.shared, command.table));
+        let trace = trace.then_some(command.table);
+        PendingRead { origin, epoch, digest_only, arrived: context.now.mono, measured, trace }
     }
 
     fn read(
@@ -250,7 +272,10 @@ impl Replica {
                 context.out.push(Output::Job(Job { id: self.next_job, class: JobClass::Read, work: Box::new(work) }));
                 self.reads.insert(self.next_job, pending);
             }
-            outcome => context.done.push(read_done(context.now, shared, pending, outcome, "memory and cache")),
+            outcome => {
+                self.book.end(shared, pending.measured.0, pending.measured.1);
+                context.done.push(read_done(context.now, shared, pending, outcome, "memory and cache"));
+            }
         }
         Ok(())
     }
@@ -266,6 +291,7 @@ impl Replica {
             context.done.push(Served { origin: pending.origin, response, trace: Vec::new() });
             return;
         }
+        self.book.end(context.shared, pending.measured.0, pending.measured.1);
         let outcome = outcome.0.downcast::<ReadOutcome>().map_or(Err(ReadError::NeedsDisk), |outcome| *outcome);
         context.done.push(read_done(context.now, context.shared, pending, outcome, "disk"));
     }
@@ -299,7 +325,7 @@ impl Replica {
         self.durable = self.durable.max(Some(durable));
         while self.writes.front().is_some_and(|write| write.position <= durable) {
             let Some(write) = self.writes.pop_front() else { break };
-            done.push(apply(now, shared, write));
+            done.push(apply(now, shared, &mut self.book, write));
         }
     }
 
@@ -341,11 +367,12 @@ impl Replica {
 }
 
 /// Makes a durable write visible.
-fn apply(now: Now, shared: &Shared, write: PendingWrite) -> Served {
+fn apply(now: Now, shared: &Shared, book: &mut Book, write: PendingWrite) -> Served {
     let table = write.trace.then_some(write.mutation.table);
     let response = match shared.storage().apply(write.position, &*write.mutation) {
         Ok(()) => {
             shared.metrics.replica_writes_total.increment();
+            book.end_since(shared, (write.mutation.table, Series::LocalWrite), write.arrived);
             ReplicaResponse::Written
         }
         Err(error) => ReplicaResponse::Failed(ReplicaFailure::Internal(error.to_string())),

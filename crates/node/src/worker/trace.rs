@@ -238,13 +238,13 @@ fn micros(at: Instant, since: Instant) -> u64 {
 }
 
 /// 100 ns intervals from 1582-10-15 (RFC 9562, section 5.1) to a moment in microseconds since 1970.
-fn hundred_nanos(wall_us: i64) -> u64 {
+pub(super) fn hundred_nanos(wall_us: i64) -> u64 {
     const OFFSET: u64 = 0x01b2_1dd2_1381_4000;
     OFFSET.wrapping_add((wall_us as u64).wrapping_mul(10))
 }
 
 /// A version-1 UUID of a moment.
-fn time_uuid(ticks: u64, random: u64) -> [u8; 16] {
+pub(super) fn time_uuid(ticks: u64, random: u64) -> [u8; 16] {
     let high = (ticks << 32) | ((ticks >> 16) & 0xffff_0000) | 0x1000 | ((ticks >> 48) & 0x0fff);
     let low = (random & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
     ((u128::from(high) << 64) | u128::from(low)).to_be_bytes()

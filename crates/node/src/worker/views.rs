@@ -1,14 +1,19 @@
 //! Rows of the tables that show what this node is doing and what it keeps.
 
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
 use quorate_cql::system_tables::{self, NamedRow, Stamp};
 use quorate_model::schema::Table;
 use quorate_model::value::Value;
 use quorate_model::{DecoratedKey, NodeId, Partition, Token};
 use quorate_ring::{NodeState, owned_shares};
-use quorate_storage::TableStats;
+use quorate_storage::{JobKind, TableStats, TaskStats};
 
-use super::Worker;
-use crate::surroundings::ClientFact;
+use super::{Worker, trace};
+use crate::latencies::{Series, summary};
+use crate::surroundings::{ClientFact, PoolFact};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 
@@ -20,10 +25,18 @@ fn big(value: u64) -> Value {
     Value::BigInt(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
+fn small(value: u64) -> Value {
+    Value::Int(i32::try_from(value).unwrap_or(i32::MAX))
+}
+
 impl Worker {
     /// The content of a table that shows this node; `None` if the table is none of them.
     pub(super) fn view(&self, table: &Table) -> Option<Vec<(DecoratedKey, Partition)>> {
         let around = self.shared.around.get();
+        if let Some(series) = Series::of_view(&table.name).filter(|_| table.keyspace == "system_views") {
+            let rows = self.latencies_of(series);
+            return Some(system_tables::partitions_of(table, rows, Stamp::UNWRITTEN, quorate_ring::partitioner::token));
+        }
         let rows: Vec<NamedRow> = match (table.keyspace.as_str(), table.name.as_str()) {
             ("system", "prepared_statements") => self.prepared_statements(),
             ("system", "size_estimates") => self.estimates(&[None]),
@@ -38,6 +51,8 @@ impl Worker {
                 let settings = around.map(|around| around.settings()).unwrap_or_default();
                 settings.into_iter().map(|(name, value)| vec![("name", text(name)), ("value", text(value))]).collect()
             }
+            ("system_views", "sstable_tasks") => self.tasks(),
+            ("system_views", "thread_pools") => self.pools(),
             _ => return None,
         };
         Some(system_tables::partitions_of(table, rows, Stamp::UNWRITTEN, quorate_ring::partitioner::token))
@@ -86,6 +101,77 @@ impl Worker {
             ]
         };
         self.stored_tables().into_iter().map(row).collect()
+    }
+
+    /// A series of every table that is stored here.
+    fn latencies_of(&self, series: Series) -> Vec<NamedRow> {
+        let books = self.shared.books.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = self.shared.precisely(self.replica.book.now());
+        let millis = |time: Duration| Value::Double((time.as_secs_f64() * 1e6).round() / 1e3);
+        let keyspaces = self.snapshot.metadata.schema.keyspaces.values();
+        let row = |table: &Arc<Table>| {
+            let summary = summary(&books, table.id, series, now);
+            vec![
+                ("keyspace_name", text(&table.keyspace)),
+                ("table_name", text(&table.name)),
+                ("count", big(summary.count)),
+                ("max_ms", millis(summary.longest)),
+                ("p50th_ms", millis(summary.p50)),
+                ("p99th_ms", millis(summary.p99)),
+                ("per_second", Value::Double((summary.per_second * 1e3).round() / 1e3)),
+            ]
+        };
+        keyspaces.flat_map(|keyspace| keyspace.tables.values()).map(row).collect()
+    }
+
+    /// Jobs of the storage engine that are under way.
+    fn tasks(&self) -> Vec<NamedRow> {
+        let row = |task: TaskStats| {
+            let table = &self.snapshot.table(task.table)?.table;
+            let kind = match task.kind {
+                JobKind::Flush => "flush",
+                JobKind::Compaction => "compaction",
+                JobKind::MajorCompaction => "major compaction",
+                JobKind::BuildIndex => "secondary index build",
+                JobKind::PrepareLog => return None,
+            };
+            let ticks = trace::hundred_nanos(task.began.0.saturating_mul(1_000_000));
+            let mut row = vec![
+                ("keyspace_name", text(&table.keyspace)),
+                ("table_name", text(&table.name)),
+                ("task_id", Value::Uuid(trace::time_uuid(ticks, task.id))),
+                ("kind", text(kind)),
+                ("progress", big(task.progress_bytes)),
+                ("sstables", small(task.sstables as u64)),
+                ("unit", text("bytes")),
+            ];
+            if let Some(total) = task.total_bytes {
+                let ratio = if total == 0 { 0.0 } else { (task.progress_bytes as f64 / total as f64).min(1.0) };
+                row.extend([("total", big(total)), ("completion_ratio", Value::Double(ratio))]);
+            }
+            Some(row)
+        };
+        self.shared.storage().tasks().into_iter().filter_map(row).collect()
+    }
+
+    /// The workers, and whatever else the process says works off a queue.
+    fn pools(&self) -> Vec<NamedRow> {
+        let books = self.shared.books.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let limit = u64::try_from(self.shared.config.requests_max).ok();
+        let workers = books.iter().enumerate().map(|(index, book)| {
+            let in_flight = book.in_flight.load(Ordering::Relaxed);
+            let completed = book.begun.load(Ordering::Relaxed).saturating_sub(in_flight);
+            let (active, completed) = (Some(in_flight), Some(completed));
+            PoolFact { name: format!("worker-{index}"), active, limit, pending: None, completed }
+        });
+        let mut pools: Vec<PoolFact> = workers.collect();
+        for fact in self.shared.around.get().map(|around| around.pools()).unwrap_or_default() {
+            match pools.iter_mut().find(|pool| pool.name == fact.name) {
+                Some(pool) => pool.pending = fact.pending,
+                None => pools.push(fact),
+            }
+        }
+        pools.into_iter().map(pool).collect()
     }
 
     fn pending_hints(&self) -> Vec<NamedRow> {
@@ -175,6 +261,15 @@ fn estimate(
         ("partitions_count", big(partitions)),
     ];
     row.extend(kind.map(|kind| ("range_type", text(kind))));
+    row
+}
+
+fn pool(pool: PoolFact) -> NamedRow {
+    let mut row = vec![("name", text(pool.name))];
+    row.extend(pool.active.map(|count| ("active_tasks", small(count))));
+    row.extend(pool.limit.map(|count| ("active_tasks_limit", small(count))));
+    row.extend(pool.pending.map(|count| ("pending_tasks", small(count))));
+    row.extend(pool.completed.map(|count| ("completed_tasks", big(count))));
     row
 }
 

@@ -13,6 +13,7 @@ use quorate_model::{Consistency, Mutation, NodeId};
 use super::calls::Call;
 use super::op::{Kind, Op};
 use super::{CallTarget, Step, Worker};
+use crate::latencies::Series;
 use crate::limits;
 
 /// A write in flight: one mutation or many.
@@ -152,12 +153,23 @@ impl Worker {
                     op.replans.push((part, known));
                 }
                 BatchOutput::Part(_, WriteOutput::Done(_) | WriteOutput::Finished) | BatchOutput::Finished => {}
-                BatchOutput::Done(result) => self.answer(step, op, result.map(|()| Answer::Void)),
+                BatchOutput::Done(result) => {
+                    self.measure_writes(op);
+                    self.answer(step, op, result.map(|()| Answer::Void));
+                }
             }
         }
         // A plan that is stale although this node has caught up in the meantime needs no waiting.
         if op.waits_for_at_most(self.snapshot.epoch()) {
             self.replan(step, id, op);
+        }
+    }
+
+    fn measure_writes(&mut self, op: &Op) {
+        let Kind::Write(write) = &op.kind else { return };
+        for part in (0..).map_while(|index| write.machine.part(index)) {
+            let of = (part.mutation().mutation.table, Series::CoordinatorWrite);
+            self.replica.book.end_since(&self.shared, of, op.arrived);
         }
     }
 

@@ -8,6 +8,7 @@ use quorate_env::Disk;
 use quorate_model::{Mutation, Seconds, TableId};
 
 use super::pending::Pending;
+use super::tasks::Tasks;
 use crate::commit_log::CommitLog;
 use crate::compaction::merge::PartialFile;
 use crate::error::StorageError;
@@ -82,6 +83,7 @@ pub(crate) struct Engine {
     /// Set once the manifest cannot be trusted to be what is on disk.
     pub(super) poisoned: OnceLock<String>,
     pub(super) counters: Counters,
+    pub(super) tasks: Tasks,
 }
 
 impl Table {

@@ -32,7 +32,7 @@ pub(super) fn due_jobs(engine: &Arc<Engine>, now: Seconds) -> Vec<StorageJob> {
         && log.wants_segment()
         && !engine.preparing_log.swap(true, Ordering::Relaxed)
     {
-        jobs.push(StorageJob { engine: engine.clone(), table: None, work: Work::PrepareLog, failed: false });
+        jobs.push(StorageJob::new(engine, None, Work::PrepareLog));
     }
     for table in &ready {
         jobs.extend(index_builds(engine, table));
@@ -77,7 +77,7 @@ pub(super) fn index_builds(engine: &Arc<Engine>, table: &Arc<Table>) -> Vec<Stor
     let jobs = wanted.map(|index| {
         let from = engine.index_progress(table.id, index.definition.id);
         let work = Work::BuildIndex(IndexBuild::new(table.clone(), index.clone(), from));
-        StorageJob { engine: engine.clone(), table: Some(index.table.clone()), work, failed: false }
+        StorageJob::new(engine, Some(&index.table), work)
     });
     jobs.collect()
 }
@@ -116,7 +116,7 @@ fn compaction(engine: &Arc<Engine>, table: &Arc<Table>, available: Option<u64>, 
     };
     let merge = TableMerge::new(engine.disk.clone(), &inputs, settings);
     let work = Work::Compaction { inputs, merge: Box::new(merge), major };
-    Some(StorageJob { engine: engine.clone(), table: Some(table.clone()), work, failed: false })
+    Some(StorageJob::new(engine, Some(table), work))
 }
 
 fn summary(file: &SsTable) -> FileSummary {

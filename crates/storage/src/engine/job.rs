@@ -13,6 +13,7 @@ use crate::index::build::IndexBuild;
 use crate::manifest::{ManifestFile, TABLES_DIR};
 use crate::memtable::{Memtable, PackedPartition};
 use crate::sstable::{SsTable, SsTableWriter};
+use crate::stats::TaskStats;
 
 /// Work that blocks: one flush or one compaction, in steps of bounded size. Dropping it is always safe: it leaves nothing
 /// behind, and its inputs are offered again.
@@ -21,6 +22,8 @@ pub struct StorageJob {
     pub(super) table: Option<Arc<Table>>,
     pub(super) work: Work,
     pub(super) failed: bool,
+    /// Its name among those that are under way, once it has begun.
+    task: Option<u64>,
 }
 
 /// What a job does.
@@ -32,6 +35,10 @@ pub(super) enum Work {
 }
 
 impl StorageJob {
+    pub(super) fn new(engine: &Arc<Engine>, table: Option<&Arc<Table>>, work: Work) -> Self {
+        Self { engine: Arc::clone(engine), table: table.cloned(), work, failed: false, task: None }
+    }
+
     /// Its kind.
     pub fn kind(&self) -> JobKind {
         match &self.work {
@@ -59,12 +66,16 @@ impl StorageJob {
 
     /// Does one step. Blocks.
     pub fn run(mut self) -> JobResult {
+        self.note();
         match self.step() {
             Ok(true) => match self.finish() {
                 Ok(report) => JobResult::Done(report),
                 Err(error) => self.fail(error),
             },
-            Ok(false) => JobResult::Again(self),
+            Ok(false) => {
+                self.note();
+                JobResult::Again(self)
+            }
             Err(error) => self.fail(error),
         }
     }
@@ -79,6 +90,25 @@ impl StorageJob {
                 JobResult::Failed(error) => return Err(error),
             }
         }
+    }
+
+    /// Shows what it does and how far it is.
+    fn note(&mut self) {
+        let (sstables, total_bytes) = match &self.work {
+            Work::Flush { memtable, .. } => (0, Some(memtable.bytes())),
+            Work::Compaction { inputs, .. } => (inputs.len(), Some(inputs.iter().map(|input| input.bytes).sum())),
+            Work::BuildIndex(_) | Work::PrepareLog => (0, None),
+        };
+        // An index is the work of its base table.
+        let table = match &self.work {
+            Work::BuildIndex(build) => Some(build.base.id),
+            _ => self.table(),
+        };
+        let Some(table) = table else { return };
+        let now = Seconds(self.engine.now.load(Ordering::Relaxed));
+        let (kind, progress_bytes) = (self.kind(), self.bytes_written());
+        let task = TaskStats { id: 0, began: now, kind, table, sstables, progress_bytes, total_bytes };
+        self.engine.tasks.note(&mut self.task, now, task);
     }
 
     fn fail(mut self, error: StorageError) -> JobResult {
@@ -134,6 +164,9 @@ impl StorageJob {
 
 impl Drop for StorageJob {
     fn drop(&mut self) {
+        if let Some(task) = self.task {
+            self.engine.tasks.end(task);
+        }
         if let Some(table) = &self.table {
             let mut claims = lock(&table.claims);
             match &self.work {
@@ -182,7 +215,7 @@ fn waiting(engine: &Arc<Engine>, tables: &[Arc<Table>], wanted: impl Fn(bool) ->
         for memtable in view.memtables.iter().skip(1).rev() {
             if wanted(claims.flushing.insert(address(memtable))) {
                 let work = Work::Flush { memtable: memtable.clone(), shard: 0, output: None };
-                jobs.push(StorageJob { engine: engine.clone(), table: Some(table.clone()), work, failed: false });
+                jobs.push(StorageJob::new(engine, Some(table), work));
             }
         }
     }

@@ -7,6 +7,7 @@ mod job;
 mod open;
 mod pending;
 mod tables;
+mod tasks;
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::hints::{HintLog, HintOpenReport};
 use crate::snapshot;
 use crate::{
     LogPosition, LostRange, ReadError, SnapshotDescription, StorageError, StorageOptions, StorageStats, TableSettings,
+    TaskStats,
 };
 
 /// What a read may do.
@@ -342,6 +344,11 @@ impl Storage {
     /// Numbers.
     pub fn stats(&self) -> StorageStats {
         self.engine.stats()
+    }
+
+    /// Flushes, compactions and builds of indexes that are under way.
+    pub fn tasks(&self) -> Vec<TaskStats> {
+        self.engine.tasks.all()
     }
 
     /// Bytes of live data on disk and in memory, as `admin status` shows.

@@ -55,6 +55,7 @@ pub(super) fn open(
         memtable_bytes: 0.into(),
         space_low: false.into(),
         compactions_running: 0.into(),
+        tasks: Default::default(),
         preparing_log: false.into(),
         now: now.0.into(),
         poisoned: OnceLock::new(),
