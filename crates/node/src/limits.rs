@@ -18,6 +18,8 @@ pub const PARKED_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const TIMEOUT_MS_MAX: u32 = 10 * 60 * 1000;
 /// Peers' requests in flight in one worker before further ones are refused as overloaded.
 pub const PEER_REQUESTS_MAX: usize = 65_536;
+/// Durable writes that a worker applies and answers in one step.
+pub const APPLIED_A_STEP: usize = 32;
 /// Bytes of one page of rows, if the client sets no smaller bound.
 pub const PAGE_BYTES_MAX: u32 = 1024 * 1024;
 /// Rows that a read with tests (`ALLOW FILTERING`) takes at once at least.

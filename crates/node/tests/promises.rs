@@ -9,7 +9,7 @@ use std::time::Duration;
 use quorate_model::Consistency;
 use quorate_model::request::{Answer, ClientRequest, RequestBody, RequestError, Values, WriteType};
 use quorate_model::value::Value;
-use quorate_node::{Input, MachineId, limits};
+use quorate_node::{Input, MachineId, RequestId, limits};
 use quorate_storage::{LogPosition, StorageError};
 use support::{Cluster, at};
 
@@ -198,6 +198,49 @@ fn writes_that_a_node_does_alone_end_in_time() {
     assert_eq!(node(&cluster).metrics.requests_in_flight.get(), 0);
     let rows = cluster.rows(0, "SELECT p FROM ks.t WHERE p IN (1, 2, 5, 6)", Consistency::One);
     assert_eq!(rows.len(), 4);
+}
+
+/// What one sync made durable is applied and answered in pieces, one a step, so that clients work on the first answers while
+/// the rest is applied; and what is durable is answered as written also if the next sync finds no room.
+#[test]
+fn durable_writes_are_answered_in_pieces() {
+    let mut cluster = Cluster::of(1);
+    create(&mut cluster, 1);
+    cluster.syncs = false;
+    let worker = MachineId::worker(0);
+    let piece = limits::APPLIED_A_STEP;
+    let answered = |cluster: &Cluster, ids: &[RequestId]| ids.iter().filter(|id| cluster.is_answered(**id)).count();
+    let node = |cluster: &Cluster| cluster.members[0].node.as_ref().unwrap().shared.clone();
+
+    let begin = |cluster: &mut Cluster, count: usize, first: i32| -> Vec<RequestId> {
+        (0..count).map(|number| cluster.begin(0, insert(first + number as i32))).collect()
+    };
+    let writes = begin(&mut cluster, 2 * piece + 1, 0);
+    cluster.settle();
+    let durable = node(&cluster).storage().sync_log();
+    cluster.input(0, worker, Input::LogSynced(durable));
+    for expected in [piece, 2 * piece, 2 * piece + 1] {
+        cluster.settle();
+        assert_eq!(answered(&cluster, &writes), expected);
+        let deadline = cluster.members[0].node.as_ref().unwrap().workers[0].deadline();
+        let goes_on = deadline.is_some_and(|at| at <= cluster.now.mono);
+        assert_eq!(goes_on, expected < writes.len(), "it asks to go on at once, as long as something is left");
+        cluster.input(0, worker, Input::Tick);
+    }
+
+    let writes = begin(&mut cluster, piece + 2, 1_000);
+    cluster.settle();
+    let durable = node(&cluster).storage().sync_log();
+    let lost = begin(&mut cluster, 1, 2_000);
+    cluster.settle();
+    cluster.input(0, worker, Input::LogSynced(durable));
+    cluster.input(0, worker, Input::LogSynced(Err(StorageError::NoSpace("full".to_owned()))));
+    cluster.settle();
+    for id in writes {
+        let result = &cluster.replies[&id].result;
+        assert!(matches!(result, Ok(Answer::Void)), "what is durable was written: {result:?}");
+    }
+    assert!(matches!(cluster.replies[&lost[0]].result, Err(RequestError::WriteFailure { .. })));
 }
 
 /// A damaged table that nobody else keeps cannot be rebuilt; that keeps no other table waiting.

@@ -37,6 +37,8 @@ pub(crate) struct Host {
     /// When the ticker will wake; it is woken earlier if the machine's deadline comes to lie before it.
     armed: Option<Instant>,
     ticker: Arc<Notify>,
+    /// The machine has put something into the log since the committer was asked last.
+    sync_wanted: bool,
 }
 
 impl Host {
@@ -51,6 +53,7 @@ impl Host {
             waiting: WaitingTable::default(),
             armed: None,
             ticker: Arc::new(Notify::new()),
+            sync_wanted: false,
         }
     }
 
@@ -62,9 +65,11 @@ impl Host {
     /// Takes an event and carries out what follows from it.
     pub(crate) fn input(&mut self, input: Input) {
         self.input_at(self.clock.now(), input);
+        self.ask_for_sync();
     }
 
-    /// The same, for one of many events that came together and share one look at the clock.
+    /// The same, for one of many events that came together: they share one look at the clock, and one
+    /// [`Self::ask_for_sync`] after them.
     pub(crate) fn input_at(&mut self, now: Now, input: Input) {
         let mut out = std::mem::take(&mut self.out);
         self.machine.step(now, input, &mut out);
@@ -81,10 +86,13 @@ impl Host {
 
     /// Takes a client's request. The answer goes where `waiting` says.
     pub(crate) fn request(&mut self, request: ClientRequest, waiting: Waiting) -> RequestId {
-        self.request_at(self.clock.now(), request, waiting)
+        let id = self.request_at(self.clock.now(), request, waiting);
+        self.ask_for_sync();
+        id
     }
 
-    /// The same, for one of many requests that came together and share one look at the clock.
+    /// The same, for one of many requests that came together: they share one look at the clock, and one
+    /// [`Self::ask_for_sync`] after them.
     pub(crate) fn request_at(&mut self, now: Now, request: ClientRequest, waiting: Waiting) -> RequestId {
         self.shared.metrics.request_begins();
         let id = self.waiting.insert(waiting);
@@ -97,6 +105,15 @@ impl Host {
         if self.waiting.remove(id).is_some() {
             self.shared.metrics.request_cancelled();
             self.input(Input::Cancel(id));
+        }
+    }
+
+    /// Has the committer sync what was put into the log, if anything was.
+    pub(crate) fn ask_for_sync(&mut self) {
+        if std::mem::take(&mut self.sync_wanted)
+            && let Some(mailbox) = self.shared.mailbox(self.id)
+        {
+            self.shared.committer.request(mailbox);
         }
     }
 
@@ -119,11 +136,7 @@ impl Host {
                     self.shared.jobs.submit(job, Arc::clone(mailbox));
                 }
             }
-            Output::SyncLog => {
-                if let Some(mailbox) = self.shared.mailbox(self.id) {
-                    self.shared.committer.request(mailbox);
-                }
-            }
+            Output::SyncLog => self.sync_wanted = true,
             Output::Internal { to, message } => match self.shared.mailbox(to) {
                 Some(mailbox) => mailbox.send(Mail::Input(Input::Internal(message))),
                 None => panic!("a message for machine {}, of which there is none", to.0),

@@ -89,6 +89,11 @@ pub const NAMES_MAX: usize = 1_024;
 pub const NAME_LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often addresses that are known are looked up again.
 pub const NAMES_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+/// Requests of one CQL connection begun before its answers are sent and others have their turn: its client works on those
+/// answers while the rest are served, and nobody waits for the whole of what one read brought.
+pub const CQL_PIECE_REQUESTS: usize = 48;
+/// The same, in bytes of answers.
+pub const CQL_PIECE_ANSWER_BYTES: usize = 16 * 1024;
 /// Inputs a thread handles before it looks at its sockets again.
 pub const INPUTS_A_TURN: usize = 512;
 /// Most worker threads.

@@ -218,5 +218,6 @@ fn deliver(from: NodeId, frames: Vec<message::Frame>) {
                 host.shared.metrics.frames_dropped.inc();
             }
         }
+        host.ask_for_sync();
     });
 }

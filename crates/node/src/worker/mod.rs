@@ -120,7 +120,7 @@ impl Worker {
                 self.replica.log_synced(now, &self.shared, result, &mut self.served, step.out);
             }
             Input::Internal(Internal(message)) => self.take_message(&mut step, message),
-            Input::Tick => {}
+            Input::Tick => self.replica.apply_durable(now, &self.shared, &mut self.served),
         }
         self.fire_timers(&mut step);
         self.deliver_served(&mut step);
@@ -138,7 +138,8 @@ impl Worker {
 
     /// When it wants an [`Input::Tick`] at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.requests.deadline(), self.parked.deadline(), self.alone.deadline()].into_iter().flatten().min()
+        let (alone, replica) = (self.alone.deadline(), self.replica.deadline());
+        [self.requests.deadline(), self.parked.deadline(), alone, replica].into_iter().flatten().min()
     }
 
     /// Asserts the invariants between its tables.

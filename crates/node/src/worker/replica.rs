@@ -296,8 +296,8 @@ impl Replica {
         context.done.push(read_done(context.now, context.shared, pending, outcome, "disk"));
     }
 
-    /// The log is durable up to and including `position`: what waited becomes visible and is answered. After an error
-    /// nothing is answered: whether it is on disk is not known.
+    /// The log is durable before this position: what waited becomes visible and is answered, a piece now and the rest in
+    /// [`Self::apply_durable`]. After an error nothing is answered: whether it is on disk is not known.
     pub(super) fn log_synced(
         &mut self,
         now: Now,
@@ -309,6 +309,9 @@ impl Replica {
         let durable = match result {
             Ok(position) => position,
             Err(error @ (StorageError::NoSpace(_) | StorageError::Overloaded { .. })) => {
+                while self.has_durable() {
+                    self.apply_durable(now, shared, done);
+                }
                 // Nothing of it was written: these mutations are given up, which their coordinators hear as unknown.
                 for write in self.writes.drain(..) {
                     shared.storage().abandon(write.position);
@@ -323,10 +326,28 @@ impl Replica {
             }
         };
         self.durable = self.durable.max(Some(durable));
-        while self.writes.front().is_some_and(|write| write.position <= durable) {
-            let Some(write) = self.writes.pop_front() else { break };
+        self.apply_durable(now, shared, done);
+    }
+
+    /// Applies a piece of what is durable: while the clients of one piece work on their answers, the next is applied.
+    pub(super) fn apply_durable(&mut self, now: Now, shared: &Shared, done: &mut Vec<Served>) {
+        for _ in 0..limits::APPLIED_A_STEP {
+            if !self.has_durable() {
+                return;
+            }
+            let Some(write) = self.writes.pop_front() else { return };
             done.push(apply(now, shared, &mut self.book, write));
         }
+    }
+
+    /// Whether the first of what waits is durable, and only waits for its turn to be applied.
+    fn has_durable(&self) -> bool {
+        self.writes.front().is_some_and(|write| self.durable.is_some_and(|durable| write.position <= durable))
+    }
+
+    /// When it wants to go on: at once, if there is something to apply.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        if self.has_durable() { self.writes.front().map(|write| write.arrived) } else { None }
     }
 
     /// A later epoch is in force: it is settled once everything that was admitted before has been applied or given up.

@@ -16,8 +16,8 @@ use super::budget::Share;
 use super::handle::{self, Arrived, Asked};
 use super::socket::Socket;
 use crate::limits::{
-    CQL_ANSWER_BYTES_MAX, CQL_OPTIONS_BYTES_MAX, CQL_REQUEST_BYTES_MAX, CQL_REQUESTS_MAX, CQL_ROOM_INTERVAL,
-    CQL_SMALL_REQUEST_BYTES, CQL_STALL_TIMEOUT, CQL_START_TIMEOUT, INPUTS_A_TURN,
+    CQL_ANSWER_BYTES_MAX, CQL_OPTIONS_BYTES_MAX, CQL_PIECE_ANSWER_BYTES, CQL_PIECE_REQUESTS, CQL_REQUEST_BYTES_MAX,
+    CQL_REQUESTS_MAX, CQL_ROOM_INTERVAL, CQL_SMALL_REQUEST_BYTES, CQL_STALL_TIMEOUT, CQL_START_TIMEOUT,
 };
 
 /// A connection, shared by its task and the requests that it has in flight.
@@ -225,6 +225,7 @@ async fn run(socket: &mut impl Socket, thread: &Arc<Thread>, connection: &Arc<Co
     let mut stall = Stall::default();
     loop {
         let more = if hang_up { false } else { take_requests(thread, connection, &mut stall, &mut hang_up) };
+        crate::host::with(crate::host::Host::ask_for_sync);
         match write(socket, connection, &mut stall) {
             Err(error) => return End::Failed(error),
             Ok(true) if hang_up => return End::Closed,
@@ -335,11 +336,14 @@ fn write(socket: &mut impl Socket, connection: &Connection, stall: &mut Stall) -
     Ok(!written.left)
 }
 
-/// Begins what has arrived, as far as there is room; true if there may be more.
+/// Begins a piece of what has arrived, as far as there is room; true if there may be more.
 fn take_requests(thread: &Arc<Thread>, connection: &Arc<Connection>, stall: &mut Stall, hang_up: &mut bool) -> bool {
     let now = thread.clock.now();
-    for _ in 0..INPUTS_A_TURN {
+    for begun in 0..CQL_PIECE_REQUESTS {
         let mut inner = connection.inner();
+        if begun > 0 && inner.wire.output_bytes() >= CQL_PIECE_ANSWER_BYTES {
+            return true;
+        }
         if inner.wire.version().is_some() && !inner.has_room() && !inner.throws_on_overload {
             return false;
         }
