@@ -1,5 +1,7 @@
 //! What one execution of a plan is given: values, the time, randomness.
 
+use std::borrow::Cow;
+
 use quorate_model::request::{BoundValue, RequestError, ResultMetadata, Values};
 use quorate_model::{Seconds, Timestamp, Token};
 
@@ -23,7 +25,7 @@ pub struct BindContext<'a> {
 
 /// Evaluates typed values for one execution.
 pub(crate) struct Evaluator<'a> {
-    values: Vec<BoundValue>,
+    values: Cow<'a, [BoundValue]>,
     timestamp: Timestamp,
     partitioner: fn(&[u8]) -> Token,
     random: &'a mut dyn FnMut() -> u64,
@@ -36,14 +38,14 @@ pub(crate) struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     /// Puts the values into the order of the markers.
     pub(crate) fn new(
-        values: &Values,
+        values: &'a Values,
         parameters: &ResultMetadata,
         context: &'a mut BindContext<'_>,
         sequence: u32,
     ) -> Result<Self, RequestError> {
         let wanted = parameters.columns.len();
         let values = match values {
-            Values::Positional(values) if values.len() == wanted => values.clone(),
+            Values::Positional(values) if values.len() == wanted => Cow::Borrowed(values.as_slice()),
             Values::Positional(_) => return Err(RequestError::invalid("Invalid amount of bind variables")),
             Values::Named(named) => {
                 let find = |name: &str| named.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
@@ -52,7 +54,7 @@ impl<'a> Evaluator<'a> {
                         RequestError::invalid(format!("Invalid amount of bind variables: no value for {}", spec.name))
                     })
                 });
-                found.collect::<Result<Vec<_>, _>>()?
+                Cow::Owned(found.collect::<Result<Vec<_>, _>>()?)
             }
         };
         Ok(Self {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quorate_model::limits::{CLUSTERING_BYTES_MAX, PARTITION_KEY_BYTES_MAX};
 use quorate_model::request::RequestError;
-use quorate_model::schema::Column;
+use quorate_model::schema::Table;
 use quorate_model::{ClusteringKey, CqlType, DecoratedKey, PartitionKey, Position, Token};
 
 use crate::bind::Evaluator;
@@ -39,18 +39,21 @@ pub(crate) fn choices(choice: &Choice, name: &str, evaluator: &mut Evaluator<'_>
     }
 }
 
-/// The partitions with these values, each once, in the order of the values: so does Cassandra give them.
+/// The partitions with these values, a choice for each column of the partition key; each once, in the order of the values: so
+/// does Cassandra give them.
 pub(crate) fn partition_keys(
-    columns: &[(&Column, &Choice)],
+    table: &Table,
+    given: &[Choice],
     partitioner: fn(&[u8]) -> Token,
     evaluator: &mut Evaluator<'_>,
 ) -> Result<Vec<DecoratedKey>, RequestError> {
-    if let [(column, Choice::One(value))] = columns {
+    let mut columns = table.partition_key();
+    if let ([Choice::One(value)], Some(column)) = (given, columns.next()) {
         let key = partition_key(&[required(value, &column.name, evaluator)?])?;
         return Ok(vec![DecoratedKey { token: partitioner(&key.0), key }]);
     }
     let mut keys: Vec<Vec<Bytes>> = vec![Vec::new()];
-    for (column, choice) in columns {
+    for (column, choice) in table.partition_key().zip(given) {
         let mut values = choices(choice, &column.name, evaluator)?;
         values.sort_by(|left, right| codec::compare(&column.cql_type, left, right));
         values.dedup();

@@ -316,12 +316,15 @@ impl ModifyPlan {
             _ => self.table.options.default_time_to_live,
         };
         let stamp = Stamp { timestamp, now: settings.now, ttl: (ttl > 0).then_some(Ttl(ttl)) };
-        let named: Vec<(&Column, &Choice)> = self.table.partition_key().zip(&self.partitions).collect();
-        let partitions = keys::partition_keys(&named, settings.partitioner, evaluator)?;
+        let mut partitions = keys::partition_keys(&self.table, &self.partitions, settings.partitioner, evaluator)?;
         if !self.changes.iter().any(ColumnChange::needs_read) {
             let update = self.update(&stamp, evaluator, None)?;
-            let mutation = |key| Mutation { table: self.table.id, key, update: update.clone() };
-            let mutations: Vec<Mutation> = partitions.into_iter().map(mutation).collect();
+            let mutation = |key, update| Mutation { table: self.table.id, key, update };
+            let mut mutations = Vec::with_capacity(partitions.len());
+            // The usual statement names one partition: only further ones need copies.
+            let last = partitions.pop();
+            mutations.extend(partitions.into_iter().map(|key| mutation(key, update.clone())));
+            mutations.extend(last.map(|key| mutation(key, update)));
             check_values(&self.table, &mutations)?;
             return Ok(mutations);
         }

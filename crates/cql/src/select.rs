@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quorate_model::request::{RequestError, ResultMetadata};
 use quorate_model::schema::{Column, ColumnKind, Schema, Table};
-use quorate_model::{CqlType, Position, ReadCommand, ReadTarget, RowChoice, Token};
+use quorate_model::{CqlType, Position, ReadCommand, ReadTarget, RowChoice};
 
 use crate::ast::{Name, RelationTarget, Select, Term};
 use crate::bind::Evaluator;
@@ -327,45 +327,49 @@ impl SelectPlan {
         } else {
             keys::slices(&self.restrictions.clustering, evaluator)?
         };
-        let mut targets: Vec<ReadTarget> = Vec::new();
-        match &self.restrictions.partitions {
-            Partitions::Keys(choices) => {
-                let named: Vec<(&Column, &Choice)> = self.table.partition_key().zip(choices).collect();
-                let keys = keys::partition_keys(&named, settings.partitioner, evaluator)?;
-                targets.extend(keys.into_iter().map(ReadTarget::Partition));
-            }
-            Partitions::Range { lower, upper } => {
-                if let Some((after, last)) = keys::token_range(lower.as_ref(), upper.as_ref(), evaluator)? {
-                    targets.push(ReadTarget::Range { after, last: Token(last.0), from: None });
-                }
-            }
-        }
         // `IN ()` names no rows; a command without slices would read the static row.
-        if slices.is_empty() {
-            return Ok(Vec::new());
-        }
+        let no_rows = slices.is_empty();
         let pushed_down = |limit: Option<u64>| {
             let limit = if operation.filters.is_empty() { limit } else { None };
             limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX)
         };
         let pushed_down = |limit: Option<u64>| if self.is_aggregate() { u32::MAX } else { pushed_down(limit) };
-        let row_limit = pushed_down(operation.limit);
+        let command = |target, slices, rows| ReadCommand {
+            table: self.table.id,
+            target,
+            slices,
+            reversed: self.reversed,
+            row_limit: pushed_down(operation.limit),
+            per_partition_limit: pushed_down(operation.per_partition_limit),
+            byte_limit: u32::MAX,
+            now: settings.now,
+            rows,
+        };
+        let (mut targets, mut last) = (Vec::new(), None);
+        match &self.restrictions.partitions {
+            Partitions::Keys(choices) => {
+                targets = keys::partition_keys(&self.table, choices, settings.partitioner, evaluator)?;
+                last = targets.pop().map(ReadTarget::Partition);
+            }
+            Partitions::Range { lower, upper } => {
+                if let Some((after, end)) = keys::token_range(lower.as_ref(), upper.as_ref(), evaluator)? {
+                    last = Some(ReadTarget::Range { after, last: end, from: None });
+                }
+            }
+        }
+        if no_rows {
+            return Ok(Vec::new());
+        }
         let rows = match &self.restrictions.index {
             Some(index) => RowChoice::Index(index.search(evaluator)?),
             None => RowChoice::All,
         };
-        let commands = targets.into_iter().map(|target| ReadCommand {
-            table: self.table.id,
-            target,
-            slices: slices.clone(),
-            reversed: self.reversed,
-            row_limit,
-            per_partition_limit: pushed_down(operation.per_partition_limit),
-            byte_limit: u32::MAX,
-            now: settings.now,
-            rows: rows.clone(),
-        });
-        Ok(commands.collect())
+        // The usual statement names one partition: only further ones need copies.
+        let mut commands = Vec::with_capacity(targets.len() + 1);
+        commands
+            .extend(targets.into_iter().map(|key| command(ReadTarget::Partition(key), slices.clone(), rows.clone())));
+        commands.extend(last.map(|target| command(target, slices, rows)));
+        Ok(commands)
     }
 
     /// Whether a value of this kind is shown or tested, so that it has to be taken out of rows.
