@@ -235,7 +235,8 @@ fn flush_step(
     while *shard < memtable.shard_count() && left > 0 {
         let Some(partitions) = memtable.shard(*shard) else { break };
         for (key, partition) in partitions.iter() {
-            left -= i128::from(write_partition(engine, table, (key, partition), truncated, output)?);
+            let key = key.decorated();
+            left -= i128::from(write_partition(engine, table, (&key, partition), truncated, output)?);
         }
         *shard += 1;
     }

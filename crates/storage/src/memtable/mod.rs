@@ -4,26 +4,28 @@
 //! different partitions rarely meet. A mutation changes one partition, hence one shard, under one lock: readers see it
 //! wholly or not at all.
 
+mod key;
 mod packed;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use bytes::Bytes;
 use quorate_model::{
     ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, RangeTombstones, Row, RowMap, Token,
 };
 
 use crate::LogPosition;
 use crate::sstable::KeyBound;
+pub(crate) use key::MemoryKey;
 pub(crate) use packed::PackedPartition;
 
 /// What a B-tree entry, its key's allocation and its rows' cost beyond their bytes, about.
 const ENTRY_OVERHEAD: usize = 144;
 
-type Shard = BTreeMap<DecoratedKey, PackedPartition>;
+type Shard = BTreeMap<MemoryKey, PackedPartition>;
 
 /// One table's recent writes.
 pub(crate) struct Memtable {
@@ -67,16 +69,12 @@ impl Memtable {
     pub(crate) fn apply(&self, position: LogPosition, key: &DecoratedKey, update: &Partition) -> i64 {
         self.note_position(position);
         let mut shard = self.shards[self.shard_of(key.token)].write().unwrap_or_else(PoisonError::into_inner);
-        let grown = match shard.get_mut(key) {
-            Some(partition) => partition.merge(update),
-            None => {
-                let mut partition = PackedPartition::default();
+        let grown = match shard.entry(MemoryKey::of(key)) {
+            Entry::Occupied(mut entry) => entry.get_mut().merge(update),
+            Entry::Vacant(entry) => {
                 let size = key.key.0.len() + ENTRY_OVERHEAD;
-                let grown = partition.merge(update) + i64::try_from(size).unwrap_or(i64::MAX);
-                // Memory of its own: what came over the network is part of a larger buffer.
-                let own = PartitionKey(Bytes::copy_from_slice(&key.key.0));
-                shard.insert(DecoratedKey { token: key.token, key: own }, partition);
-                grown
+                let partition = entry.insert(PackedPartition::default());
+                partition.merge(update) + i64::try_from(size).unwrap_or(i64::MAX)
             }
         };
         // The sum over all changes is what the partitions take: it is never less than nothing.
@@ -117,7 +115,7 @@ impl Memtable {
         window: Window,
     ) -> Option<MemoryPart> {
         let shard = self.shard(self.shard_of(key.token))?;
-        let partition = shard.get(key)?;
+        let partition = shard.get(&MemoryKey::of(key))?;
         let head = partition.head().map_or_else(Partition::default, |head| Partition {
             deletion: head.deletion,
             static_row: head.static_row.clone(),
@@ -148,18 +146,17 @@ impl Memtable {
 
     /// The first key within the bound.
     pub(crate) fn next_key(&self, bound: &KeyBound) -> Option<DecoratedKey> {
-        let start = match bound {
-            KeyBound::FromToken(token) => Bound::Included(DecoratedKey { token: *token, key: PartitionKey::default() }),
-            KeyBound::From(key) => Bound::Included(key.clone()),
-            KeyBound::After(key) => Bound::Excluded(key.clone()),
+        let (token, start) = match bound {
+            KeyBound::FromToken(token) => {
+                let first = DecoratedKey { token: *token, key: PartitionKey::default() };
+                (*token, Bound::Included(MemoryKey::of(&first)))
+            }
+            KeyBound::From(key) => (key.token, Bound::Included(MemoryKey::of(key))),
+            KeyBound::After(key) => (key.token, Bound::Excluded(MemoryKey::of(key))),
         };
-        let first = match &start {
-            Bound::Included(key) | Bound::Excluded(key) => self.shard_of(key.token),
-            Bound::Unbounded => 0,
-        };
-        (first..self.shards.len()).find_map(|index| {
+        (self.shard_of(token)..self.shards.len()).find_map(|index| {
             let shard = self.shard(index)?;
-            shard.range((start.clone(), Bound::Unbounded)).next().map(|(key, _)| key.clone())
+            shard.range((start.as_ref(), Bound::Unbounded)).next().map(|(key, _)| key.decorated())
         })
     }
 

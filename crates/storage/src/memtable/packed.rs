@@ -89,7 +89,7 @@ impl PackedPartition {
                             -before
                         }
                         false => {
-                            *one = pack_one(&key.0, &merged);
+                            repack_one(one, &key.0, &merged);
                             one_size(one) - before
                         }
                     };
@@ -276,10 +276,24 @@ fn pack(row: &Row) -> Box<[u8]> {
 }
 
 fn pack_one(key: &[u8], row: &Row) -> Box<[u8]> {
+    written_one(key, row).as_slice().into()
+}
+
+/// Where the row was, if it fits exactly, as rows that are overwritten mostly do: neither new memory is touched then, nor is
+/// old memory given back.
+fn repack_one(one: &mut Box<[u8]>, key: &[u8], row: &Row) {
+    let written = written_one(key, row);
+    match one.len() == written.len() {
+        true => one.copy_from_slice(written.as_slice()),
+        false => *one = written.as_slice().into(),
+    }
+}
+
+fn written_one(key: &[u8], row: &Row) -> Writer {
     let mut out = Writer::reuse(BytesMut::with_capacity(key.len() + 4 + row.encoded_size_hint()));
     out.bytes(key);
     row.encode(&mut out);
-    out.as_slice().into()
+    out
 }
 
 fn unpack(packed: &[u8]) -> Row {
