@@ -33,6 +33,23 @@ impl<T> WaitingTable<T> {
         RequestId((u64::from(uses) << 32) | u64::from(place))
     }
 
+    /// What waits for this request, if anything still does.
+    pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut T> {
+        let (uses, place) = ((id.0 >> 32) as u32, id.0 as u32);
+        let (used, slot) = self.places.get_mut(place as usize)?;
+        if *used == uses { slot.as_mut() } else { None }
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len().saturating_sub(self.free.len())
+    }
+
+    /// Takes out all.
+    pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
+        self.places.into_iter().filter_map(|(_, slot)| slot)
+    }
+
     /// Takes out who waits for this request, if anybody still does.
     pub(crate) fn remove(&mut self, id: RequestId) -> Option<T> {
         let (uses, place) = ((id.0 >> 32) as u32, id.0 as u32);
@@ -52,10 +69,14 @@ mod tests {
         let mut table = WaitingTable::default();
         let (first, second) = (table.insert("first"), table.insert("second"));
         assert_eq!(table.remove(first), Some("first"));
+        assert_eq!((table.len(), table.get_mut(first)), (1, None));
+        assert_eq!(table.get_mut(second), Some(&mut "second"));
         let third = table.insert("third");
         assert_eq!((table.remove(first), table.remove(first)), (None, None));
         assert_eq!((table.remove(third), table.remove(second)), (Some("third"), Some("second")));
         assert_eq!(table.remove(RequestId(u64::MAX)), None);
-        assert_eq!(table.places.len(), 2);
+        assert_eq!((table.places.len(), table.len()), (2, 0));
+        table.insert("fourth");
+        assert_eq!(table.into_values().collect::<Vec<_>>(), ["fourth"]);
     }
 }

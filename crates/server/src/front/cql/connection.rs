@@ -1,6 +1,5 @@
 //! One driver's connection.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +18,7 @@ use crate::limits::{
     CQL_ANSWER_BYTES_MAX, CQL_OPTIONS_BYTES_MAX, CQL_PIECE_ANSWER_BYTES, CQL_PIECE_REQUESTS, CQL_REQUEST_BYTES_MAX,
     CQL_REQUESTS_MAX, CQL_ROOM_INTERVAL, CQL_SMALL_REQUEST_BYTES, CQL_STALL_TIMEOUT, CQL_START_TIMEOUT,
 };
+use crate::waiting::WaitingTable;
 
 /// A connection, shared by its task and the requests that it has in flight.
 pub(super) struct Connection {
@@ -28,6 +28,10 @@ pub(super) struct Connection {
     peer: Option<SocketAddr>,
     tls: Option<TlsFact>,
 }
+
+/// A connection's own name for a request; not the machine's.
+#[derive(Clone, Copy)]
+pub(super) struct Own(RequestId);
 
 /// What a connection is at the moment.
 pub(super) struct Inner {
@@ -44,9 +48,8 @@ pub(super) struct Inner {
     options: Vec<(String, String)>,
     /// Requests that have arrived.
     pub(super) requests: u64,
-    /// Requests in flight by their order; `None` for one whose number with the machine is not known yet.
-    in_flight: BTreeMap<u64, Option<RequestId>>,
-    next: u64,
+    /// Requests in flight, each with its number with the machine; `None` as long as that is not known yet.
+    in_flight: WaitingTable<Option<RequestId>>,
     /// The memory that its requests and answers hold.
     share: Share,
     closed: bool,
@@ -76,11 +79,9 @@ impl Inner {
     }
 
     /// Begins a request whose body has so many bytes; what it returns names it.
-    pub(super) fn begin(&mut self, body_bytes: usize) -> u64 {
+    pub(super) fn begin(&mut self, body_bytes: usize) -> Own {
         self.share.begin(body_bytes);
-        self.next += 1;
-        self.in_flight.insert(self.next, None);
-        self.next
+        Own(self.in_flight.insert(None))
     }
 }
 
@@ -94,8 +95,7 @@ impl Connection {
             wants_places: false,
             options: Vec::new(),
             requests: 0,
-            in_flight: BTreeMap::new(),
-            next: 0,
+            in_flight: WaitingTable::default(),
             share,
             closed: false,
         };
@@ -129,8 +129,8 @@ impl Connection {
     }
 
     /// The machine knows a request by this number; nothing if it is answered already.
-    pub(super) fn begun(&self, order: u64, id: RequestId) {
-        if let Some(entry) = self.inner().in_flight.get_mut(&order) {
+    pub(super) fn begun(&self, own: Own, id: RequestId) {
+        if let Some(entry) = self.inner().in_flight.get_mut(own.0) {
             *entry = Some(id);
         }
     }
@@ -164,7 +164,7 @@ impl Connection {
 /// A request of a connection that waits for its answer.
 pub(crate) struct CqlItem {
     pub(super) connection: Arc<Connection>,
-    pub(super) order: u64,
+    pub(super) own: Own,
     pub(super) asked: Asked,
 }
 
@@ -172,7 +172,7 @@ impl CqlItem {
     /// Writes the answer where the connection's task will find it.
     pub(crate) fn answer(self, response: ClientResponse) {
         let mut inner = self.connection.inner();
-        inner.in_flight.remove(&self.order);
+        inner.in_flight.remove(self.own.0);
         inner.share.end(self.asked.body_bytes);
         if inner.closed {
             return;

@@ -17,7 +17,7 @@ use quorate_model::NodeId;
 use quorate_model::request::{Answer, ClientRequest, ClientResponse, RequestBody, RequestError};
 
 use super::Thread;
-use super::connection::{Connection, CqlItem};
+use super::connection::{Connection, CqlItem, Own};
 use super::metadata::id_of;
 use crate::front::{AnswerTo, Waiting, failed, refusal};
 use crate::shared::Shared;
@@ -89,9 +89,9 @@ pub(super) fn request(thread: &Arc<Thread>, connection: &Arc<Connection>, arrive
             if tracing {
                 request.options.client = connection.peer();
             }
-            let order = inner.begin(body_bytes);
+            let own = inner.begin(body_bytes);
             drop(inner);
-            execute(thread, connection, (order, now), request, asked);
+            execute(thread, connection, (own, now), request, asked);
         }
         Err(response) => inner.wire.respond(version, stream, &response),
     }
@@ -100,7 +100,7 @@ pub(super) fn request(thread: &Arc<Thread>, connection: &Arc<Connection>, arrive
 fn execute(
     thread: &Thread,
     connection: &Arc<Connection>,
-    (order, now): (u64, Now),
+    (own, now): (Own, Now),
     request: ClientRequest,
     mut asked: Asked,
 ) {
@@ -110,13 +110,13 @@ fn execute(
     {
         asked.known.id = thread.shared.prepared_metadata.known(*statement);
     }
-    let item = CqlItem { connection: Arc::clone(connection), order, asked };
+    let item = CqlItem { connection: Arc::clone(connection), own, asked };
     if let Some(error) = refusal(&thread.shared) {
         return item.answer(failed(error));
     }
     let waiting = Waiting::since(now.mono, &request, thread.clock, AnswerTo::Cql(item));
     if let Some(id) = crate::host::with(|host| host.request_at(now, request, waiting)) {
-        connection.begun(order, id);
+        connection.begun(own, id);
     }
 }
 
