@@ -43,8 +43,8 @@ impl fmt::Display for CellId {
 pub enum Effect {
     /// Gives it the operation's value.
     Put,
-    /// The same, but it may be gone at any time: it has a TTL.
-    PutForAWhile,
+    /// The same, but it may be gone at any time: it has a TTL, of so many seconds.
+    PutForAWhile(u32),
     /// Deletes it.
     Delete,
 }
@@ -172,6 +172,10 @@ pub struct Record {
     pub error: Option<String>,
     /// The process that coordinated it last: a node, and which of its lives.
     pub through: Option<(usize, u64)>,
+    /// True time at which it was invoked, in microseconds.
+    pub invoked_us: i64,
+    /// And at which it ended.
+    pub returned_us: Option<i64>,
 }
 
 /// All operations, by number.

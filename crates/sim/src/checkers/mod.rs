@@ -5,6 +5,7 @@
 mod convergence;
 mod ddl;
 mod durability;
+mod expiry;
 mod handoff;
 mod metadata;
 mod mutations;
@@ -48,6 +49,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
     found.extend(resurrection::check(history));
     found.extend(mutations::check(history));
     found.extend(truncation::check(history));
+    found.extend(expiry::check(history));
     found.extend(ties::check(history));
     found.extend(stamps::check(history));
     found
@@ -84,6 +86,8 @@ pub(crate) mod testing {
                 fate: Fate::InFlight,
                 error: None,
                 through: None,
+                invoked_us: 0,
+                returned_us: None,
             });
             self.history.records.len() - 1
         }

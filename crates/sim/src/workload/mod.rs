@@ -48,6 +48,13 @@ pub enum Intent {
         /// Rows a page, if it is paged.
         page_size: Option<u32>,
     },
+    /// A read at ONE through a given node, which answers by itself if it is a replica.
+    ReadAt {
+        /// The node.
+        node: usize,
+        /// What.
+        shape: ReadShape,
+    },
     /// A write of the table that is truncated.
     WriteShort {
         /// Its partition, without [`crate::history::TRUNCATED`].

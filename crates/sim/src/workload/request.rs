@@ -47,6 +47,7 @@ pub fn build(intent: &Intent, operation: usize, timestamp: i64, prepared: Option
             let single = page_size.is_none() && !matches!(shape, ReadShape::Scan | ReadShape::Some { .. });
             (read_statement(shape), read_body(*level, single))
         }
+        Intent::ReadAt { shape, .. } => (read_statement(shape), read_body(Level::One, true)),
         Intent::WriteShort { pk } => {
             options.timestamp = Some(Timestamp(timestamp));
             let cell = CellId { pk: TRUNCATED + pk, ck: Some(0), column: Column::A };
@@ -122,6 +123,7 @@ fn level_of(intent: &Intent) -> Level {
         | Intent::ReadShort { level }
         | Intent::ReadSide { level, .. }
         | Intent::WriteTied { level, .. } => *level,
+        Intent::ReadAt { .. } => Level::One,
         _ => Level::Quorum,
     }
 }
@@ -213,7 +215,7 @@ fn effects(shape: &WriteShape) -> BTreeMap<CellId, Effect> {
     };
     match shape {
         WriteShape::Insert { pk, ck, with_b, ttl } => {
-            let effect = if ttl.is_some() { Effect::PutForAWhile } else { Effect::Put };
+            let effect = ttl.map_or(Effect::Put, Effect::PutForAWhile);
             row(*pk, *ck, effect).into_iter().filter(|(cell, _)| *with_b || cell.column != Column::B).collect()
         }
         WriteShape::Update { pk, ck } => BTreeMap::from([(cell(*pk, Some(*ck), Column::A), Effect::Put)]),

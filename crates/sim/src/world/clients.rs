@@ -123,8 +123,8 @@ impl World {
 
     fn begin_operation(&mut self, client: usize, intent: Intent) {
         let operation = self.clients.history.records.len();
-        let timestamp = WALL_START_US + (self.now / 1_000) as i64;
-        let timestamp = timestamp.max(self.clients.last_timestamp + 1);
+        let invoked_us = WALL_START_US + (self.now / 1_000) as i64;
+        let timestamp = invoked_us.max(self.clients.last_timestamp + 1);
         self.clients.last_timestamp = timestamp;
         let state = &self.clients.all[client];
         let built = workload::build(&intent, operation, timestamp, state.prepares.then_some(&state.prepared));
@@ -136,6 +136,8 @@ impl World {
             fate: Fate::InFlight,
             error: None,
             through: None,
+            invoked_us,
+            returned_us: None,
         });
         let busy = Busy {
             intent,
@@ -155,6 +157,7 @@ impl World {
         let state = &mut self.clients.all[client];
         let wanted = match state.busy.as_ref().map(|busy| &busy.intent) {
             Some(Intent::WriteStamped { pk }) => nodes.get(usize::from(*pk) % nodes.len().max(1)),
+            Some(Intent::ReadAt { node, .. }) => nodes.iter().find(|running| *running == node),
             _ => None,
         };
         let Some(node) = wanted.or_else(|| state.random.pick(&nodes)).copied() else {
@@ -319,7 +322,7 @@ impl World {
         let Some(busy) = &self.clients.all[client].busy else { return };
         let operation = busy.operation;
         let expected = match &busy.intent {
-            Intent::Read { shape, .. } => Expected::Main(shape),
+            Intent::Read { shape, .. } | Intent::ReadAt { shape, .. } => Expected::Main(shape),
             Intent::ReadSide { tied: true, pk, .. } => Expected::Side(TIED + pk, TIED),
             Intent::ReadSide { tied: false, pk, .. } => Expected::Side(STAMPED + pk, STAMPED),
             _ => Expected::Short,
@@ -365,6 +368,7 @@ impl World {
         let until = WALL_START_US + (self.now / 1_000) as i64;
         let record = &mut self.clients.history.records[busy.operation];
         record.returned = Some(self.clients.moment);
+        record.returned_us = Some(until);
         record.fate = fate;
         record.error.clone_from(&error);
         if let Body::Truncate { until_us, .. } = &mut record.body {
@@ -399,6 +403,16 @@ impl World {
             return;
         }
         self.client_rests(0, RETRY_NS);
+    }
+
+    /// What the operator asks each node alone: what was acknowledged at ALL must be on every replica, before any read at
+    /// a higher level mends what is not.
+    pub(super) fn local_questions(&self) -> Vec<Intent> {
+        let partitions = self.knobs.mix.partitions;
+        let of_node = |node| (0..partitions).map(move |pk| (node, pk));
+        let places = (0..self.started()).flat_map(of_node);
+        let shape = |pk| ReadShape::Partition { pk, limit: None, reversed: false };
+        places.map(|(node, pk)| Intent::ReadAt { node, shape: shape(pk) }).collect()
     }
 
     /// What the operator asks at the end of everything that was written.

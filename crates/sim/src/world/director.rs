@@ -31,6 +31,8 @@ enum Phase {
     Handoff,
     /// Hints are delivered.
     Hints,
+    /// The operator reads from each node what it has itself.
+    Locals,
     /// The operator reads everything.
     Questions,
     /// All is said.
@@ -70,8 +72,9 @@ impl World {
             Phase::Handoff => asked.then_some(Phase::Hints),
             Phase::Hints => {
                 let delivered = self.handoff_is_over() && self.all_serve() && self.hints_waiting() == 0;
-                delivered.then_some(Phase::Questions)
+                delivered.then_some(Phase::Locals)
             }
+            Phase::Locals => asked.then_some(Phase::Questions),
             Phase::Questions => asked.then_some(Phase::Finished),
             Phase::Finished => None,
         };
@@ -110,8 +113,12 @@ impl World {
             }
             Phase::Handoff => self.begin_handoff(),
             Phase::Hints => self.end_handoff(),
-            Phase::Questions => {
+            Phase::Locals => {
                 self.judge_handoff();
+                let questions = self.local_questions();
+                self.assign(questions);
+            }
+            Phase::Questions => {
                 let questions = self.last_questions(Level::All);
                 self.clients.all[0].done.clear();
                 self.assign(questions);
@@ -239,7 +246,7 @@ impl World {
     fn has_ttl(&self) -> bool {
         let effects = |body: &Body| match body {
             Body::Write { effects, .. } => {
-                effects.values().any(|effect| *effect == crate::history::Effect::PutForAWhile)
+                effects.values().any(|effect| matches!(effect, crate::history::Effect::PutForAWhile(_)))
             }
             _ => false,
         };
