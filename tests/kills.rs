@@ -9,6 +9,7 @@ mod support;
 use std::time::Duration;
 
 use support::cluster::quorum;
+use support::draws::{Draws, from_environment};
 use support::load::{Load, assert_kept, create_tables};
 use support::node::READY_WITHIN;
 use support::{TestCluster, eventually};
@@ -20,31 +21,11 @@ const WRITERS: i32 = 24;
 /// Writes between two rounds.
 const WRITES_A_ROUND: usize = 1_500;
 
-fn from_environment(name: &str, default: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is a number, not '{text}'")),
-        Err(_) => default,
-    }
-}
-
-/// Numbers that differ well enough from round to round (SplitMix64).
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % end
-    }
-}
-
 #[tokio::test]
 async fn nothing_acknowledged_is_lost() {
     let rounds = from_environment("QUORATE_KILL_ROUNDS", ROUNDS_DEFAULT);
     let seed = from_environment("QUORATE_KILL_SEED", 1);
-    let mut draws = Draws(seed);
+    let mut draws = Draws::new(seed);
     // Small memtables, so that kills meet flushes and compactions, too.
     let mut cluster = TestCluster::start_with(3, &["--memtable-mb=1"]).await;
     let session = cluster.session().await;
@@ -103,7 +84,7 @@ async fn nothing_acknowledged_is_lost() {
 /// end, and nothing is lost.
 #[tokio::test]
 async fn nodes_die_while_one_joins() {
-    let mut draws = Draws(from_environment("QUORATE_KILL_SEED", 1));
+    let mut draws = Draws::new(from_environment("QUORATE_KILL_SEED", 1));
     let mut cluster = TestCluster::start_with(3, &["--memtable-mb=1"]).await;
     let session = cluster.session().await;
     create_tables(&session, 3).await;

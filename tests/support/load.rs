@@ -9,10 +9,15 @@ use quorate_client::{Error, Options, Session};
 
 use super::cluster::quorum;
 
+/// Rows that are looked up at the same time.
+const LOOK_UPS_AT_ONCE: usize = 64;
+
 /// What was acknowledged: for each writer, the number of rows, and of its register the last value acknowledged and the
 /// last one sent.
 #[derive(Clone, Debug, Default)]
 pub struct Acknowledged {
+    /// Bytes that every row has beyond its own.
+    pub padding: usize,
     /// Rows that were acknowledged: (writer, number).
     pub rows: Vec<(i32, i32)>,
     /// By writer: the greatest acknowledged and the greatest sent value of its register.
@@ -53,15 +58,20 @@ pub async fn create_tables(session: &Session, factor: usize) {
     }
 }
 
-fn payload(writer: i32, number: i32) -> String {
-    format!("{writer}/{number}:{}", "x".repeat((number % 97) as usize))
+fn payload(writer: i32, number: i32, padding: usize) -> String {
+    format!("{writer}/{number}:{}", "x".repeat((number % 97) as usize + padding))
 }
 
 impl Load {
     /// Starts so many writers; their numbers begin after `first`, which keeps the rows of several loads apart.
     pub fn start(session: &Session, first: i32, writers: i32) -> Self {
+        Self::start_padded(session, first, writers, 0)
+    }
+
+    /// The same, with rows that are greater by so many bytes.
+    pub fn start_padded(session: &Session, first: i32, writers: i32, padding: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let acknowledged = Arc::new(Mutex::new(Acknowledged::default()));
+        let acknowledged = Arc::new(Mutex::new(Acknowledged { padding, ..Acknowledged::default() }));
         let started = Instant::now();
         let writers = (first..first + writers)
             .map(|writer| {
@@ -91,6 +101,18 @@ impl Load {
         self.acknowledged.lock().unwrap().errors.len()
     }
 
+    /// What was acknowledged so far, without the first so many rows.
+    pub fn acknowledged_since(&self, rows: usize) -> Acknowledged {
+        let all = self.acknowledged.lock().unwrap();
+        Acknowledged {
+            padding: all.padding,
+            rows: all.rows.get(rows..).unwrap_or_default().to_vec(),
+            registers: all.registers.clone(),
+            reads: all.reads,
+            errors: Vec::new(),
+        }
+    }
+
     /// Waits until so many more writes are acknowledged.
     pub async fn goes_on(&self, writes: usize, within: Duration) {
         let goal = self.writes() + writes;
@@ -112,8 +134,9 @@ impl Load {
 }
 
 async fn step(session: &Session, writer: i32, number: i32, acknowledged: &Mutex<Acknowledged>) -> Result<(), Error> {
+    let padding = acknowledged.lock().unwrap().padding;
     let insert = session.prepare("INSERT INTO load.rows (writer, number, payload) VALUES (?, ?, ?)").await?;
-    session.execute_with(&insert, (writer, number, payload(writer, number)), &quorum()).await?;
+    session.execute_with(&insert, (writer, number, payload(writer, number, padding)), &quorum()).await?;
     acknowledged.lock().unwrap().rows.push((writer, number));
     if number % 4 == 0 {
         let value = {
@@ -132,10 +155,43 @@ async fn step(session: &Session, writer: i32, number: i32, acknowledged: &Mutex<
         let select = session.prepare("SELECT payload FROM load.rows WHERE writer = ? AND number = ?").await?;
         let found = session.execute_with(&select, (writer, number), &quorum()).await?;
         let found = found.first_as::<(String,)>()?;
-        assert_eq!(found, Some((payload(writer, number),)), "an acknowledged row at QUORUM, right after");
+        assert_eq!(found, Some((payload(writer, number, padding),)), "an acknowledged row at QUORUM, right after");
         acknowledged.lock().unwrap().reads += 1;
     }
     Ok(())
+}
+
+/// The acknowledged rows that are not there, or not as they were written, each looked up by itself; and the registers that
+/// are behind what was acknowledged, as rows without a number.
+pub async fn missing(
+    session: &Session,
+    acknowledged: &Acknowledged,
+    options: &Options,
+) -> Result<Vec<(i32, i32)>, Error> {
+    let select = session.prepare("SELECT payload FROM load.rows WHERE writer = ? AND number = ?").await?;
+    let mut missing = Vec::new();
+    for part in acknowledged.rows.chunks(LOOK_UPS_AT_ONCE) {
+        let mut looks = tokio::task::JoinSet::new();
+        for (writer, number) in part.iter().copied() {
+            let (session, select, options) = (session.clone(), select.clone(), options.clone());
+            looks.spawn(async move {
+                let found = session.execute_with(&select, (writer, number), &options).await?;
+                Ok::<_, Error>((writer, number, found.first_as::<(String,)>()?))
+            });
+        }
+        for look in looks.join_all().await {
+            let (writer, number, found) = look?;
+            if found != Some((payload(writer, number, acknowledged.padding),)) {
+                missing.push((writer, number));
+            }
+        }
+    }
+    let registers = session.query_with("SELECT writer, value FROM load.registers", (), options).await?;
+    let registers: BTreeMap<i32, i32> = registers.rows_as::<(i32, i32)>()?.into_iter().collect();
+    let behind =
+        |(writer, (least, _)): &(&i32, &(i32, i32))| registers.get(*writer).copied().unwrap_or_default() < *least;
+    missing.extend(acknowledged.registers.iter().filter(behind).map(|(writer, _)| (*writer, -1)));
+    Ok(missing)
 }
 
 /// Fails unless everything that was acknowledged is there.
@@ -153,7 +209,9 @@ pub async fn assert_kept(session: &Session, acknowledged: &Acknowledged, options
         read().await.map_err(|error| error.to_string())
     })
     .await;
-    let wrong = |(writer, number): &&(i32, i32)| found.get(&(*writer, *number)) != Some(&payload(*writer, *number));
+    let padding = acknowledged.padding;
+    let wrong =
+        |(writer, number): &&(i32, i32)| found.get(&(*writer, *number)) != Some(&payload(*writer, *number, padding));
     let lost: Vec<_> = acknowledged.rows.iter().filter(wrong).collect();
     assert!(lost.is_empty(), "{} of {} acknowledged rows are lost: {lost:?}", lost.len(), acknowledged.rows.len());
     for (writer, (least, most)) in &acknowledged.registers {

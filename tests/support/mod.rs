@@ -13,11 +13,13 @@
 
 pub mod cluster;
 pub mod cql;
+pub mod draws;
 pub mod eventually;
 pub mod flights;
 pub mod load;
 pub mod node;
 pub mod program;
+pub mod volume;
 
 pub use cluster::TestCluster;
 pub use eventually::eventually;

@@ -25,6 +25,7 @@ pub struct Node {
     log: PathBuf,
     output: PathBuf,
     arguments: Vec<String>,
+    run_by: Vec<String>,
     child: Option<Child>,
     started_at: Instant,
 }
@@ -38,6 +39,7 @@ impl Node {
             log: folder.join(format!("{ip}.log")),
             output: folder.join(format!("{ip}.out")),
             arguments: arguments.to_vec(),
+            run_by: Vec::new(),
             child: None,
             started_at: Instant::now(),
         }
@@ -48,12 +50,24 @@ impl Node {
         self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     }
 
+    /// The same node run by another command from its next start on, one that becomes the node, as `ip netns exec` does.
+    pub fn run_by(&mut self, command: &[&str]) {
+        self.run_by = command.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     /// Starts the process. It dies with the thread that calls this, which must therefore be the test's own.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.ip);
         let log = std::fs::File::options().create(true).append(true).open(&self.log).expect("the log opens");
         let output = std::fs::File::create(&self.output).expect("the output's file opens");
-        let mut command = Command::new(program());
+        let mut command = match self.run_by.split_first() {
+            None => Command::new(program()),
+            Some((first, more)) => {
+                let mut command = Command::new(first);
+                command.args(more).arg(program());
+                command
+            }
+        };
         command
             .arg("start")
             .arg(format!("--listen={}", self.ip))

@@ -10,9 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// No command of a test takes longer.
 const COMMAND_WITHIN: Duration = Duration::from_secs(300);
 
-/// The binary.
+/// The binary: the one that was built with the test, or another that `QUORATE_TEST_PROGRAM` names.
 pub fn program() -> &'static str {
-    env!("CARGO_BIN_EXE_quorate")
+    static PROGRAM: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        std::env::var("QUORATE_TEST_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_quorate").to_owned())
+    });
+    &PROGRAM
 }
 
 /// The project's root.

@@ -116,6 +116,20 @@ impl Error {
         }
     }
 
+    /// What is to be said of a request that failed so at first, and then so: if any attempt may have had an effect, the
+    /// request may have had it, whatever became of the others. Otherwise the later error says more, but 'no node' says least.
+    pub(crate) fn or_graver(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::NoNode { mut tried }, Self::NoNode { tried: more }) => {
+                tried.extend(more);
+                Self::NoNode { tried }
+            }
+            (first, Self::NoNode { .. }) => first,
+            (first, later) if first.outcome() == Outcome::Unknown && later.outcome() == Outcome::Refused => first,
+            (_, later) => later,
+        }
+    }
+
     /// Whether the same request may succeed on another node, and repeating it is safe: it certainly had no effect, or
     /// it is `idempotent`.
     pub(crate) fn worth_another_node(&self, idempotent: bool) -> bool {
@@ -132,5 +146,26 @@ impl Error {
             Self::NoNode { .. } => true,
             Self::Malformed { .. } | Self::Value(_) | Self::Address { .. } | Self::Tls { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_had_an_effect_is_never_called_refused() {
+        let unreached = |address: &str| Error::NoNode { tried: vec![(address.to_owned(), "refused".to_owned())] };
+        let lost = || Error::ConnectionLost { address: "a".to_owned(), reason: "reset".to_owned() };
+        let refused = || Error::Address { address: "b".to_owned(), reason: "of no kind".to_owned() };
+        for later in [unreached("b"), refused(), lost()] {
+            assert_eq!(lost().or_graver(later).outcome(), Outcome::Unknown);
+        }
+        for first in [unreached("b"), refused()] {
+            assert_eq!(first.or_graver(lost()).outcome(), Outcome::Unknown);
+        }
+        assert!(matches!(refused().or_graver(unreached("b")), Error::Address { .. }));
+        let both = unreached("a").or_graver(unreached("b"));
+        assert!(matches!(both, Error::NoNode { tried } if tried.len() == 2));
     }
 }

@@ -385,15 +385,20 @@ impl Session {
         }
         let mut second = std::pin::pin!(self.attempts(&others, call));
         tokio::select! {
-            result = &mut first => if result.is_ok() { result } else { second.await },
-            result = &mut second => if result.is_ok() { result } else { first.await },
+            result = &mut first => match result {
+                Ok(answer) => Ok(answer),
+                Err(error) => second.await.map_err(|other| error.or_graver(other)),
+            },
+            result = &mut second => match result {
+                Ok(answer) => Ok(answer),
+                Err(error) => first.await.map_err(|other| error.or_graver(other)),
+            },
         }
     }
 
     /// Asks one node after another for as long as it is safe and may help.
     async fn attempts(&self, plan: &[Arc<Node>], call: &Call) -> Result<(Response, String), Error> {
-        let mut unreached = Vec::new();
-        let mut last = None;
+        let mut failed: Option<Error> = None;
         for node in plan.iter().take(ATTEMPTS_MAX) {
             match self.attempt(node, call).await {
                 Ok(response) => return Ok((response, node.address.clone())),
@@ -402,17 +407,19 @@ impl Session {
                         node.note_failure(true);
                         self.inner.refresh.notify_one();
                     }
-                    if !error.worth_another_node(call.idempotent) {
-                        return Err(error);
+                    let is_last = !error.worth_another_node(call.idempotent);
+                    let all = match failed.take() {
+                        Some(before) => before.or_graver(error),
+                        None => error,
+                    };
+                    if is_last {
+                        return Err(all);
                     }
-                    match error {
-                        Error::NoNode { tried } => unreached.extend(tried),
-                        error => last = Some(error),
-                    }
+                    failed = Some(all);
                 }
             }
         }
-        Err(last.unwrap_or(Error::NoNode { tried: unreached }))
+        Err(failed.unwrap_or(Error::NoNode { tried: Vec::new() }))
     }
 
     async fn attempt(&self, node: &Node, call: &Call) -> Result<Response, Error> {
