@@ -1,7 +1,8 @@
 //! The front for CQL drivers: the native protocol on one listener a worker thread. It translates and decides nothing.
 //!
 //! A connection is one task on the thread that accepted it. What has arrived is decoded and given to the thread's machine in
-//! place; the answers that one tick brings gather in the connection's buffer and go out with one write.
+//! place, a piece a turn; the answers that a turn brings gather in the connection's buffer and go out with one write, so that
+//! the client works on them while the next piece is served.
 
 mod budget;
 mod connection;
