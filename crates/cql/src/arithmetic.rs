@@ -6,7 +6,7 @@ use quorate_model::{CqlType, Value};
 use crate::calls::{Math, ten_to};
 use crate::casts::{big_of, decimal_of, double_of, whole_of};
 use crate::limits::SCALE_DISTANCE_MAX;
-use crate::moments;
+use crate::{logarithms, moments};
 
 /// Significant digits that a quotient of decimals has at least, and the bounds of its scale.
 const QUOTIENT_DIGITS_MIN: i64 = 32;
@@ -241,8 +241,13 @@ pub(crate) fn math(math: Math, to: &CqlType, value: Value) -> Result<Value, Stri
             Ok(Value::Decimal(whole, 0))
         }
         (Math::Round, value @ Value::Decimal(..)) => Ok(value),
-        (_, Value::Varint(_) | Value::Decimal(..)) => {
-            Err("this function of varint and decimal values is not supported yet".to_owned())
+        (_, Value::Varint(number)) => {
+            let (number, scale) = logarithms::of(math, &number, 0)?;
+            Ok(Value::Varint(logarithms::whole(number, scale)))
+        }
+        (_, Value::Decimal(number, scale)) => {
+            let (number, scale) = logarithms::of(math, &number, scale)?;
+            Ok(Value::Decimal(number, scale))
         }
         (_, Value::Float(number)) => Ok(Value::Float(of(f64::from(number)) as f32)),
         (_, Value::Double(number)) => Ok(Value::Double(of(number))),

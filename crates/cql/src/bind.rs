@@ -71,6 +71,10 @@ impl<'a> Evaluator<'a> {
         self.values.get(usize::from(index)).ok_or_else(|| RequestError::invalid("Invalid amount of bind variables"))
     }
 
+    pub(crate) fn partitioner(&self) -> fn(&[u8]) -> Token {
+        self.partitioner
+    }
+
     /// The token of a serialised partition key.
     pub(crate) fn token(&self, key: &[u8]) -> Token {
         (self.partitioner)(key)

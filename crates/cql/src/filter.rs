@@ -9,8 +9,10 @@ use crate::ast::Operator;
 use crate::bind::Evaluator;
 use crate::codec;
 use crate::expr::{Bound, Expr};
-use crate::keys::choices;
+use crate::keys::{choices, tuple_components};
 use crate::restrictions::{Filter, FilterTest};
+use crate::selection::Source;
+use crate::view::View;
 
 /// A test with its values.
 #[derive(Clone, Debug)]
@@ -26,6 +28,7 @@ enum BoundTest {
     Contains(Bytes),
     ContainsKey(Bytes),
     Element(Bytes, Bytes),
+    Tuple(Vec<Column>, Vec<Vec<Bytes>>),
 }
 
 /// A value that must be there.
@@ -51,13 +54,34 @@ impl BoundFilter {
                 };
                 BoundTest::Element(key, required(value, name, evaluator)?)
             }
+            FilterTest::Tuple(columns, choice) => {
+                let names = columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(",");
+                let types = || columns.iter().map(|column| column.cql_type.clone()).collect();
+                let tuples = choices(choice, &names, evaluator)?;
+                let tuples = tuples.iter().map(|tuple| tuple_components(tuple, types(), &names));
+                BoundTest::Tuple(columns.clone(), tuples.collect::<Result<_, _>>()?)
+            }
         };
         Ok(Self { column: filter.column.clone(), test })
     }
 
-    /// Whether a row with this value of the column passes. Null never does.
-    pub(crate) fn passes(&self, value: Option<&Bytes>) -> bool {
-        let Some(value) = value else { return false };
+    /// Whether a row passes. Null never does.
+    pub(crate) fn passes(&self, view: &View<'_>) -> bool {
+        let value_of = |column: &Column| view.column(Source::of(column), &column.cql_type);
+        if let BoundTest::Tuple(columns, wanted) = &self.test {
+            let values: Option<Vec<Bytes>> = columns.iter().map(value_of).collect();
+            let equals = |(value, wanted, column): (&Bytes, &Bytes, &Column)| {
+                codec::compare(&column.cql_type, value, wanted).is_eq()
+            };
+            return values.is_some_and(|values| {
+                wanted.iter().any(|wanted| {
+                    let pairs = values.iter().zip(wanted).zip(columns);
+                    wanted.len() == values.len()
+                        && pairs.into_iter().all(|((value, wanted), column)| equals((value, wanted, column)))
+                })
+            });
+        }
+        let Some(value) = &value_of(&self.column) else { return false };
         let cql_type = &self.column.cql_type;
         match &self.test {
             BoundTest::Compare(operator, wanted) => {
@@ -81,6 +105,7 @@ impl BoundFilter {
                 CqlType::Map(key, _, _) => holds(cql_type, value, key, wanted, 0, 2),
                 _ => false,
             },
+            BoundTest::Tuple(..) => false,
             BoundTest::Element(key, wanted) => {
                 let CqlType::Map(key_type, value_type, _) = cql_type else { return false };
                 let parts = codec::split(cql_type, value).unwrap_or_default();

@@ -69,6 +69,7 @@ impl FirstRow {
             aggregates,
             now: of.now,
             constants: of.constants,
+            partitioner: of.partitioner,
         }
     }
 }

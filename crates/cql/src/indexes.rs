@@ -114,7 +114,7 @@ fn candidates_of_filters(filters: &[Filter]) -> Vec<Candidate<'_>> {
             FilterTest::Contains(value) => Test::Contains(value),
             FilterTest::ContainsKey(value) => Test::ContainsKey(value),
             FilterTest::Element(key, value) => Test::Element(key, value),
-            FilterTest::Compare(..) | FilterTest::In(_) => Test::Other,
+            FilterTest::Compare(..) | FilterTest::In(_) | FilterTest::Tuple(..) => Test::Other,
         };
         if let Some(Candidate { column: known, test: Test::Range { lower, upper }, covers }) = candidates.last_mut()
             && *known == column

@@ -139,12 +139,18 @@ fn step_components(value: Bytes, step: &Step) -> Result<Vec<Bytes>, RequestError
     if !step.is_tuple {
         return Ok(vec![value]);
     }
-    let tuple = CqlType::Tuple(step.types.iter().map(|(cql_type, _)| cql_type.clone()).collect());
-    let parts = codec::split(&tuple, &value).map_err(RequestError::invalid)?;
-    let components: Option<Vec<Bytes>> = parts.into_iter().collect();
-    components
-        .filter(|components| !components.is_empty())
-        .ok_or_else(|| RequestError::invalid(format!("Invalid null value in condition for column {}", step.names)))
+    tuple_components(&value, step.types.iter().map(|(cql_type, _)| cql_type.clone()).collect(), &step.names)
+}
+
+/// The values of a tuple, none of them null; there may be fewer than types. The columns' names stand with commas between them.
+pub(crate) fn tuple_components(value: &Bytes, types: Vec<CqlType>, names: &str) -> Result<Vec<Bytes>, RequestError> {
+    let parts = codec::split(&CqlType::Tuple(types), value).map_err(RequestError::invalid)?;
+    let name_of = |index: usize| names.split(',').nth(index).unwrap_or(names);
+    let null = |index| RequestError::invalid(format!("Invalid null value in condition for column {}", name_of(index)));
+    if parts.is_empty() {
+        return Err(null(0));
+    }
+    parts.into_iter().enumerate().map(|(index, part)| part.ok_or_else(|| null(index))).collect()
 }
 
 fn encode(prefix: &[u8], values: &[Bytes], types: &[(CqlType, bool)]) -> Result<Vec<u8>, RequestError> {

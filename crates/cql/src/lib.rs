@@ -39,6 +39,7 @@ mod keys;
 mod keywords;
 pub mod lexer;
 pub mod limits;
+mod logarithms;
 mod modify;
 mod moments;
 mod operation;

@@ -14,6 +14,10 @@ pub const SLICES_PER_STATEMENT_MAX: usize = 65_535;
 pub const COLUMNS_PER_TABLE_MAX: usize = 16_384;
 /// Greatest distance between the scales of decimals that are summed, in digits.
 pub const SCALE_DISTANCE_MAX: u32 = 100_000;
+/// Digits of a number of which `exp`, `log` or `log10` is made.
+pub const LOGARITHM_DIGITS_MAX: usize = 1_000;
+/// Greatest magnitude of a number of which `exp` is made, in whole numbers.
+pub const EXPONENT_MAX: u32 = 80_000;
 /// Indexes of a table.
 pub const INDEXES_PER_TABLE_MAX: usize = 64;
 /// Fields of a user type.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use quorate_model::request::{BatchKind, RequestError, ResultMetadata};
 use quorate_model::schema::Table;
-use quorate_model::{DecoratedKey, Mutation, ReadCommand, Seconds, TableId};
+use quorate_model::{DecoratedKey, Mutation, ReadCommand, Seconds, TableId, Token};
 
 use crate::describe::DescribeRequest;
 use crate::filter::BoundFilter;
@@ -96,6 +96,8 @@ pub struct ReadOperation {
     pub now: Seconds,
     /// Tests of each row.
     pub(crate) filters: Vec<BoundFilter>,
+    /// For `token()` of values.
+    pub(crate) partitioner: fn(&[u8]) -> Token,
     /// Constants of the selection, evaluated.
     pub(crate) constants: Vec<Option<bytes::Bytes>>,
     /// Warnings for the client.

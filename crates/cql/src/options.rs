@@ -8,6 +8,9 @@ use quorate_model::schema::TableOptions;
 
 use crate::ast::{Name, Property};
 
+/// Memtable configurations that a Cassandra as it is shipped knows. There is one kind of memtable here, whatever is said.
+const MEMTABLES: [&str; 3] = ["default", "skiplist", "trie"];
+
 const COMPACTION_PACKAGE: &str = "org.apache.cassandra.db.compaction.";
 const COMPRESSION_PACKAGE: &str = "org.apache.cassandra.io.compress.";
 const COMPACTIONS: [&str; 4] = [
@@ -129,7 +132,13 @@ fn set(options: &mut TableOptions, name: &Name, value: &Property) -> Result<(), 
             }
             options.read_repair = strategy;
         }
-        "memtable" => options.memtable = text(name, value)?.to_owned(),
+        "memtable" => {
+            let memtable = text(name, value)?;
+            if !MEMTABLES.contains(&memtable) {
+                return Err(RequestError::Configuration(format!("Memtable configuration \"{memtable}\" not found.")));
+            }
+            options.memtable = memtable.to_owned();
+        }
         "cdc" if !boolean(name, value)? => options.cdc = false,
         "cdc" => return Err(RequestError::invalid("Change data capture (cdc = true) is not supported yet")),
         "allow_auto_snapshot" | "incremental_backups" if boolean(name, value)? => {}

@@ -260,6 +260,10 @@ fn tuple_relation<'a>(
         }
         columns.push(found);
     }
+    if relation.operator == Operator::NotEqual {
+        let message = format!("Unsupported \"!=\" relation: {}", shown_tuple(relation, names));
+        return Err(invalid(message, place));
+    }
     check_arity(relation, columns.len())?;
     let tuple = CqlType::Tuple(columns.iter().map(|column| column.cql_type.clone()).collect());
     let shown = names.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(",");
@@ -298,7 +302,7 @@ fn shown_tuple(relation: &Relation, names: &[Name]) -> String {
 }
 
 /// Puts a second relation on the same columns to the first.
-pub(crate) fn combine(known: &mut Restriction<'_>, found: Restriction<'_>) -> Result<(), RequestError> {
+pub(crate) fn combine<'a>(known: &mut Restriction<'a>, found: Restriction<'a>) -> Result<(), RequestError> {
     let shared = known.columns.iter().find(|column| found.columns.contains(column));
     let name = shared.map_or("", |column| column.name.as_str()).to_owned();
     let place = found.place;
@@ -309,7 +313,6 @@ pub(crate) fn combine(known: &mut Restriction<'_>, found: Restriction<'_>) -> Re
             format!("Column \"{name}\" cannot be restricted by two inequalities not starting with the same column");
         return Err(invalid(message, place));
     }
-    let same_columns = known.columns == found.columns;
     match (&mut known.kind, found.kind) {
         (Kind::Tests(tests), Kind::Tests(more)) => tests.extend(more),
         (Kind::Choice(Choice::One(_)), _) | (Kind::Choice(_), Kind::Choice(Choice::One(_))) => {
@@ -326,16 +329,31 @@ pub(crate) fn combine(known: &mut Restriction<'_>, found: Restriction<'_>) -> Re
             return Err(invalid(message, place));
         }
         (Kind::Slice { lower, upper }, Kind::Slice { lower: more_lower, upper: more_upper }) => {
-            if !same_columns || known.is_tuple != found.is_tuple {
-                return Err(invalid("Slices over tuples of different length are not supported yet", place));
-            }
+            let is_tuple = known.is_tuple || found.is_tuple;
+            // A tuple of fewer columns, or a column alone, bounds as a tuple that is shorter.
+            let as_tuple = |bound: Option<(Expr, bool)>, of_tuple: bool, columns: &[&Column]| match columns {
+                [column] if is_tuple && !of_tuple => bound.map(|(value, inclusive)| {
+                    (Expr::Composite(CqlType::Tuple(vec![column.cql_type.clone()]), vec![value]), inclusive)
+                }),
+                _ => bound,
+            };
             for (bound, more, side) in [(lower, more_lower, "start"), (upper, more_upper, "end")] {
                 if bound.is_some() && more.is_some() {
-                    let names = known.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+                    let both = known.columns.iter().filter(|column| found.columns.contains(column));
+                    let names = both.map(|column| column.name.as_str()).collect::<Vec<_>>().join(if is_tuple {
+                        " ,"
+                    } else {
+                        ", "
+                    });
                     let message = format!("More than one restriction was found for the {side} bound on {names}");
                     return Err(invalid(message, place));
                 }
-                *bound = bound.take().or(more);
+                let bound_before = as_tuple(bound.take(), known.is_tuple, &known.columns);
+                *bound = bound_before.or(as_tuple(more, found.is_tuple, &found.columns));
+            }
+            known.is_tuple = is_tuple;
+            if found.columns.len() > known.columns.len() {
+                known.columns = found.columns;
             }
         }
         (Kind::Slice { .. } | Kind::Tests(_), _) => {

@@ -84,6 +84,8 @@ pub(crate) enum FilterTest {
     Contains(Expr),
     ContainsKey(Expr),
     Element(Expr, Expr),
+    /// These columns together have one of these tuples.
+    Tuple(Vec<Column>, Choice),
 }
 
 /// What kind of statement has the `WHERE`.
@@ -347,23 +349,25 @@ impl<'a> Analysis<'a> {
         for restriction in std::mem::take(&mut self.restrictions) {
             let in_key = |column: &&Column| matches!(column.kind, ColumnKind::PartitionKey(_));
             self.needs_filtering |= !(self.key_is_tested && restriction.columns.iter().all(in_key));
-            if restriction.is_tuple && restriction.columns.len() > 1 {
-                let message = "Filtering by a multi-column relation is not supported yet";
-                return Err(invalid(message, restriction.place));
-            }
             let Some(column) = restriction.columns.first() else { continue };
-            if column.kind == ColumnKind::Static || column.kind == ColumnKind::Regular || !restriction.is_tuple {
-                let tests = match restriction.kind {
-                    Kind::Tests(tests) => tests,
-                    Kind::Choice(Choice::One(value)) => vec![FilterTest::Compare(Operator::Equal, value)],
-                    Kind::Choice(choice) => vec![FilterTest::In(choice)],
-                    Kind::Slice { lower, upper } => slice_tests(lower, upper),
-                };
-                let filters = tests.into_iter().map(|test| Filter { column: (*column).clone(), test });
-                self.filters.extend(filters);
-            } else {
-                return Err(invalid("Filtering by a tuple of one column is not supported yet", restriction.place));
-            }
+            let tests = match (restriction.kind, restriction.is_tuple) {
+                (Kind::Choice(choice), true) => {
+                    vec![FilterTest::Tuple(
+                        restriction.columns.iter().map(|column| (*column).clone()).collect(),
+                        choice,
+                    )]
+                }
+                (Kind::Slice { .. }, true) => {
+                    let message = "Multi-column slice restrictions cannot be used for filtering.";
+                    return Err(invalid(message, restriction.place));
+                }
+                (Kind::Tests(tests), _) => tests,
+                (Kind::Choice(Choice::One(value)), false) => vec![FilterTest::Compare(Operator::Equal, value)],
+                (Kind::Choice(choice), false) => vec![FilterTest::In(choice)],
+                (Kind::Slice { lower, upper }, false) => slice_tests(lower, upper),
+            };
+            let filters = tests.into_iter().map(|test| Filter { column: (*column).clone(), test });
+            self.filters.extend(filters);
         }
         Ok(())
     }

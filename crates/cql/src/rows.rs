@@ -1,11 +1,12 @@
 //! Partitions to rows of an answer: projection, tests, aggregates, limits, the place where a page ends.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate_model::request::{RequestError, ResultMetadata, Rows};
 use quorate_model::wire::{Reader, Wire, WireError, Writer};
-use quorate_model::{ClusteringKey, CqlType, DecoratedKey, Partition, Row, Seconds};
+use quorate_model::{ClusteringKey, CqlType, DecoratedKey, Partition, Row, Seconds, Token};
 
 use crate::codec;
 use crate::filter::BoundFilter;
@@ -54,6 +55,9 @@ impl Wire for PageProgress {
     }
 }
 
+/// The values that a row is sorted by, and the row.
+type SortedRow = (Vec<Option<Bytes>>, Vec<u8>);
+
 /// Builds one page of an answer (or the whole, without paging), fed with partitions in the order of reading.
 #[derive(Debug)]
 pub struct ResultBuilder {
@@ -62,6 +66,7 @@ pub struct ResultBuilder {
     filters: Vec<BoundFilter>,
     constants: Vec<Option<Bytes>>,
     now: Seconds,
+    partitioner: fn(&[u8]) -> Token,
     per_partition_limit: Option<u64>,
     page_left: Option<u32>,
     progress: PageProgress,
@@ -75,7 +80,7 @@ pub struct ResultBuilder {
     /// A page of groups is full and this row begins the next one: it was not taken.
     refused: bool,
     /// Rows to be sorted at the end, for `IN` with `ORDER BY`.
-    sorted: Option<Vec<(ClusteringKey, Vec<u8>)>>,
+    sorted: Option<Vec<SortedRow>>,
 }
 
 impl ResultBuilder {
@@ -88,16 +93,17 @@ impl ResultBuilder {
         // Without a `GROUP BY` there is one group, even of no rows.
         let is_single = is_grouped && plan.selection.group_by.is_empty();
         let group = is_single.then(|| Group::new((None, Vec::new()), aggregates));
-        let sorts = plan.is_ordered && operation.commands.len() > 1 && !is_grouped;
+        let sorts = plan.ordered_columns > 0 && operation.commands.len() > 1 && !is_grouped;
         let counts = !sorts && !is_single;
         let fresh = PageProgress { rows_left: if counts { operation.limit } else { None }, ..PageProgress::default() };
         let clustering_types = plan.table.clustering_types();
-        let needs_clustering = plan.uses(|source| matches!(source, Source::Clustering(_)));
+        let needs_clustering = sorts || plan.uses(|source| matches!(source, Source::Clustering(_)));
         Self {
             metadata: operation.metadata.clone(),
             filters: operation.filters.clone(),
             constants: operation.constants.clone(),
             now: operation.now,
+            partitioner: operation.partitioner,
             per_partition_limit: operation.per_partition_limit,
             page_left: if counts { page_size } else { None },
             progress: progress.unwrap_or(fresh),
@@ -183,34 +189,28 @@ impl ResultBuilder {
             aggregates: &[],
             now: self.now,
             constants: &constants,
+            partitioner: self.partitioner,
         };
-        let passes = self
-            .filters
-            .iter()
-            .all(|filter| filter.passes(view.column(Source::of(&filter.column), &filter.column.cql_type).as_ref()));
+        let passes = self.filters.iter().all(|filter| filter.passes(&view));
         let added = match (passes, self.plan.is_aggregate()) {
             (false, _) => Ok(()),
             (true, true) => self.add_to_group(&plan, &view),
-            (true, false) => self.add_row(&plan, &view, row.map(|(clustering, _)| clustering)),
+            (true, false) => self.add_row(&plan, &view),
         };
         self.constants = constants;
         added
     }
 
-    fn add_row(
-        &mut self,
-        plan: &SelectPlan,
-        view: &View<'_>,
-        position: Option<&ClusteringKey>,
-    ) -> Result<(), RequestError> {
+    fn add_row(&mut self, plan: &SelectPlan, view: &View<'_>) -> Result<(), RequestError> {
         self.progress.partition_rows = self.progress.partition_rows.saturating_add(1);
         let mut sorted_row = Vec::new();
         let out = if self.sorted.is_some() { &mut sorted_row } else { &mut self.rows };
         write_row(plan, view, out)?;
         if let Some(rows) = &mut self.sorted {
-            let position = position.cloned().unwrap_or_default();
-            self.sorted_bytes += position.0.len() + sorted_row.len();
-            rows.push((position, sorted_row));
+            let place: Vec<_> = view.clustering.iter().take(plan.ordered_columns).cloned().collect();
+            let bytes: usize = place.iter().flatten().map(Bytes::len).sum();
+            self.sorted_bytes += bytes + sorted_row.len();
+            rows.push((place, sorted_row));
         }
         self.count_row();
         Ok(())
@@ -267,6 +267,7 @@ impl ResultBuilder {
             aggregates: &results,
             now: self.now,
             constants,
+            partitioner: self.partitioner,
         };
         match &first {
             Some(first) => write_row(plan, &first.view(&results, &nothing), &mut self.rows)?,
@@ -331,13 +332,28 @@ impl ResultBuilder {
             self.end_group(&plan, &constants)?;
         }
         if let Some(mut sorted) = self.sorted.take() {
-            sorted.sort_by(|(left, _), (right, _)| if self.plan.reversed { right.cmp(left) } else { left.cmp(right) });
+            sorted.sort_by(|(left, _), (right, _)| self.compare_places(left, right));
             let limit = operation.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
             sorted.truncate(limit);
             self.row_count = u32::try_from(sorted.len()).unwrap_or(u32::MAX);
             self.rows = sorted.into_iter().flat_map(|(_, row)| row).collect();
         }
         Ok(Rows { metadata: self.metadata, row_count: self.row_count, data: self.rows.into(), paging_state })
+    }
+}
+
+impl ResultBuilder {
+    /// The order of rows of several partitions; of those that `ORDER BY` does not tell apart it says nothing.
+    fn compare_places(&self, left: &[Option<Bytes>], right: &[Option<Bytes>]) -> Ordering {
+        let pairs = left.iter().zip(right).zip(&self.clustering_types);
+        let mut orders = pairs.map(|((left, right), (cql_type, descending))| {
+            let order = match (left, right) {
+                (Some(left), Some(right)) => codec::compare(cql_type, left, right),
+                _ => left.is_some().cmp(&right.is_some()),
+            };
+            if *descending != self.plan.reversed { order.reverse() } else { order }
+        });
+        orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     }
 }
 

@@ -6,14 +6,16 @@ use quorate_model::request::{RequestError, ResultMetadata};
 use quorate_model::schema::{Column, ColumnKind, Schema, Table};
 use quorate_model::{CqlType, Position, ReadCommand, ReadTarget, RowChoice};
 
-use crate::ast::{Name, RelationTarget, Select, Term};
+use crate::ast::{Name, Operator, RelationTarget, Select, Term};
 use crate::bind::Evaluator;
 use crate::expr::{Bound, Expr, Parameters, Receiver, invalid, typed};
 use crate::filter::BoundFilter;
 use crate::keys;
 use crate::operation::ReadOperation;
 use crate::plan::{BindSettings, Plan, PlanKind, find_table, finish, key_markers};
-use crate::restrictions::{Choice, NEEDS_FILTERING, Partitions, Restrictions, StepKind, WhereOf, analyse, column};
+use crate::restrictions::{
+    Choice, Filter, FilterTest, NEEDS_FILTERING, Partitions, Restrictions, StepKind, WhereOf, analyse, column,
+};
 use crate::selection::{Output, Selection, Source, select_columns};
 
 /// A planned `SELECT`.
@@ -25,7 +27,8 @@ pub struct SelectPlan {
     pub(crate) selection: Selection,
     pub(crate) distinct: bool,
     pub(crate) reversed: bool,
-    pub(crate) is_ordered: bool,
+    /// How many leading clustering columns `ORDER BY` orders by.
+    pub(crate) ordered_columns: usize,
     limit: Option<Expr>,
     per_partition_limit: Option<Expr>,
 }
@@ -62,6 +65,9 @@ pub(crate) fn plan_select(select: &Select, schema: &Schema, keyspace: Option<&st
         check_distinct(select, &selection, &table)?;
     }
     let reversed = check_order(&select.order_by, &table, &restrictions)?;
+    check_distinct_order(select, &restrictions)?;
+    let ordered = orderings(&select.order_by, &table)?;
+    let ordered_columns = ordered.iter().map(|(_, (position, _))| usize::from(*position) + 1).max().unwrap_or(0);
     if restrictions.refused {
         return Err(RequestError::invalid(NEEDS_FILTERING));
     }
@@ -82,7 +88,7 @@ pub(crate) fn plan_select(select: &Select, schema: &Schema, keyspace: Option<&st
         selection,
         distinct: select.distinct,
         reversed,
-        is_ordered: !select.order_by.is_empty(),
+        ordered_columns,
         limit,
         per_partition_limit,
     };
@@ -110,13 +116,18 @@ fn check_group_by(outputs: &[Output], table: &Table, restrictions: &Restrictions
     }
     let message = "Group by currently only support groups of columns following their declared order in the PRIMARY KEY";
     let key_length = table.partition_key().count();
-    let one_partition = |position: usize| match &restrictions.partitions {
-        Partitions::Keys(choices) => matches!(choices.get(position), Some(Choice::One(_))),
-        Partitions::Range { .. } => false,
+    // Rows may also be tested for one value.
+    let is_tested = |source: Source| {
+        let of = |filter: &Filter| Source::of(&filter.column) == source;
+        let filters = restrictions.filters.iter().filter(|filter| of(filter));
+        filters.into_iter().any(|filter| matches!(filter.test, FilterTest::Compare(Operator::Equal, _)))
     };
     let fixed = |position: usize| match position.checked_sub(key_length) {
-        None => one_partition(position),
-        Some(clustering) => has_one_value(restrictions, clustering),
+        None => match &restrictions.partitions {
+            Partitions::Keys(choices) => matches!(choices.get(position), Some(Choice::One(_))),
+            Partitions::Range { .. } => is_tested(Source::Partition(position)),
+        },
+        Some(clustering) => has_one_value(restrictions, clustering) || is_tested(Source::Clustering(clustering)),
     };
     let mut next = 0;
     for (index, output) in outputs.iter().enumerate() {
@@ -143,7 +154,7 @@ fn check_group_by(outputs: &[Output], table: &Table, restrictions: &Restrictions
             ));
         }
     }
-    if next < key_length && !(next..key_length).all(fixed) {
+    if next < key_length {
         return Err(RequestError::invalid("Group by is not supported on only a part of the partition key"));
     }
     Ok(())
@@ -206,6 +217,18 @@ fn check_distinct(select: &Select, selection: &Selection, table: &Table) -> Resu
         )));
     }
     Ok(())
+}
+
+/// Rows of several partitions are put in order by the clustering columns, which `DISTINCT` has not.
+fn check_distinct_order(select: &Select, restrictions: &Restrictions) -> Result<(), RequestError> {
+    let Partitions::Keys(choices) = &restrictions.partitions else { return Ok(()) };
+    let is_one = choices.iter().all(|choice| matches!(choice, Choice::One(_)));
+    match select.order_by.first().filter(|_| select.distinct && !is_one) {
+        Some((name, _)) => Err(RequestError::invalid(format!(
+            "SELECT DISTINCT queries must only request partition key columns and/or static columns (not {name})"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Columns' names, each with a position in the clustering key and whether it is read backwards.
@@ -292,12 +315,13 @@ impl SelectPlan {
                 false => per_partition_limit,
             },
             now: settings.now,
+            partitioner: evaluator.partitioner(),
             filters,
             constants,
             warnings: Vec::new(),
         };
         operation.commands = self.commands(&operation, evaluator, settings)?;
-        if self.is_ordered && operation.commands.len() > 1 && settings.page_size.is_some() {
+        if self.ordered_columns > 0 && operation.commands.len() > 1 && settings.page_size.is_some() {
             return Err(RequestError::invalid(
                 "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you must either remove the ORDER BY or the IN and sort client side, or disable paging for this query",
             ));

@@ -20,7 +20,10 @@ pub(crate) enum Output {
     Column(Source, CqlType),
     /// Of a column with its type: write time or time to live.
     Attribute(Attribute, Source, CqlType, Part),
+    /// Of the row's own key.
     Token,
+    /// Of these as a partition key.
+    TokenOf(Vec<Output>),
     /// A list, set or tuple of these.
     Collection(CqlType, Vec<Output>),
     /// A function or operator.
@@ -74,7 +77,7 @@ impl Output {
             return true;
         }
         match self {
-            Self::Call(_, arguments) | Self::Collection(_, arguments) => {
+            Self::Call(_, arguments) | Self::Collection(_, arguments) | Self::TokenOf(arguments) => {
                 arguments.iter().any(|argument| argument.mentions(test))
             }
             Self::Field(inner, ..) | Self::Element(inner, ..) | Self::Slice(inner, ..) => inner.mentions(test),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use quorate_model::request::RequestError;
-use quorate_model::{Cell, CellContent, ColumnData, ColumnId, CqlType, DecoratedKey, Row, Seconds};
+use quorate_model::{Cell, CellContent, ColumnData, ColumnId, CqlType, DecoratedKey, Row, Seconds, Token};
 
 use crate::ast::Attribute;
 use crate::codec;
@@ -19,6 +19,7 @@ pub(crate) struct View<'a> {
     pub(crate) aggregates: &'a [Option<Bytes>],
     pub(crate) now: Seconds,
     pub(crate) constants: &'a [Option<Bytes>],
+    pub(crate) partitioner: fn(&[u8]) -> Token,
 }
 
 impl View<'_> {
@@ -29,6 +30,15 @@ impl View<'_> {
                 return self.attribute(*attribute, *source, cql_type, *part);
             }
             Output::Token => Some(Bytes::copy_from_slice(&self.key.token.0.to_be_bytes())),
+            Output::TokenOf(arguments) => {
+                let mut values = Vec::with_capacity(arguments.len());
+                for argument in arguments {
+                    let Some(value) = self.value(argument)? else { return Ok(None) };
+                    values.push(value);
+                }
+                let token = (self.partitioner)(&crate::keys::partition_key(&values)?.0);
+                Some(Bytes::copy_from_slice(&token.0.to_be_bytes()))
+            }
             Output::Call(call, arguments) => {
                 let mut values = Vec::with_capacity(arguments.len());
                 for argument in arguments {

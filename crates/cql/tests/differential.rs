@@ -223,3 +223,8 @@ fn storage_attached() {
 fn refused() {
     check("refused");
 }
+
+#[test]
+fn leftovers() {
+    check("leftovers");
+}

@@ -319,14 +319,36 @@ impl Checker<'_> {
             _ => "",
         });
         if given.collect::<Vec<_>>() != key {
-            let message = format!(
-                "token() of anything but the partition key's columns in their order ({}) is not supported yet",
-                key.join(", ")
-            );
-            return Err(invalid(message, name.place));
+            return self.token_of(name, arguments);
         }
         let name = format!("system.token({})", key.join(", "));
         Ok(Selected { output: Output::Token, name, cql_type: CqlType::BigInt })
+    }
+
+    /// `token(1, b)`: of values as a partition key.
+    fn token_of(&mut self, name: &Name, arguments: &[Selector]) -> Result<Selected, RequestError> {
+        let given = self.given(arguments)?;
+        let known = self.arguments(&given);
+        let key: Vec<_> = self.table.partition_key().collect();
+        for (index, (argument, column)) in known.iter().zip(&key).enumerate() {
+            if !argument.fits(&column.cql_type, self.parameters) {
+                let message = format!(
+                    "Type error: {} cannot be passed as argument {index} of function system.token of type {}",
+                    argument.shown, column.cql_type
+                );
+                return Err(invalid(message, name.place));
+            }
+        }
+        let shown = known.iter().map(|argument| argument.shown.as_str()).collect::<Vec<_>>().join(", ");
+        let mut outputs = Vec::with_capacity(given.len());
+        for (given, column) in given.into_iter().zip(&key) {
+            outputs.push(match given {
+                Given::Selected(selected) => selected.output,
+                Given::Literal(term) => Output::Constant(self.constant(term, &column.name, &column.cql_type)?),
+            });
+        }
+        let name = format!("system.token({shown})");
+        Ok(Selected { output: Output::TokenOf(outputs), name, cql_type: CqlType::BigInt })
     }
 
     /// A literal or marker: its type must be said.

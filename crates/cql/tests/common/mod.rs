@@ -210,7 +210,8 @@ impl World {
                     place = (place.0 + 1, 0, 0);
                     continue;
                 };
-                let take = builder.rows_remaining() as usize;
+                // Where a page of groups ends is seen at the row behind it.
+                let take = if read.is_grouped() { 1 } else { builder.rows_remaining() as usize };
                 let mut part = partition.clone();
                 let keys: Vec<ClusteringKey> = part.rows.keys().cloned().collect();
                 let order: Vec<&ClusteringKey> =
@@ -219,6 +220,9 @@ impl World {
                 part.rows.retain(|key, _| wanted.contains(&key));
                 let complete = place.2 + wanted.len() >= keys.len();
                 builder.push(key, &part, complete).unwrap();
+                if builder.has_refused() {
+                    break;
+                }
                 place = if complete { (place.0, place.1 + 1, 0) } else { (place.0, place.1, place.2 + wanted.len()) };
             }
             progress = Some(builder.progress().clone());

@@ -3,6 +3,7 @@
 mod alone;
 mod calls;
 mod client;
+mod feeding;
 mod hints;
 mod modifications;
 mod op;

@@ -12,11 +12,10 @@ use quorate_cql::{PageProgress, ReadOperation, ResultBuilder};
 use quorate_env::Instant;
 use quorate_model::request::{Answer, RequestError};
 use quorate_model::wire::Wire;
-use quorate_model::{
-    Consistency, DecoratedKey, NodeId, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Row, RowMap, Token,
-};
+use quorate_model::{Consistency, NodeId, ReadCommand, ReadResponse, ReadTarget, Token};
 
 use super::calls::Call;
+use super::feeding::feed;
 use super::modifications::{Modification, PendingWrites};
 use super::op::{Kind, Op};
 use super::{CallTarget, Step, Worker};
@@ -27,14 +26,14 @@ use crate::snapshot::{Snapshot, TablePlacement};
 
 /// Reads in flight: a `SELECT`'s, or those that a modification depends on.
 pub(super) struct ReadOp {
-    goal: Goal,
+    pub(super) goal: Goal,
     consistency: Consistency,
     /// Time for each read of which the answer is made.
     timeout: Duration,
     /// Which of the commands is being read.
     command: usize,
     /// Where it goes on.
-    resume: Option<Continuation>,
+    pub(super) resume: Option<Continuation>,
     machine: Machine,
     /// When the machine began, if it is measured.
     began: Option<Instant>,
@@ -42,17 +41,17 @@ pub(super) struct ReadOp {
 }
 
 /// What is done with what is read.
-enum Goal {
+pub(super) enum Goal {
     Answer(Box<Answering>),
     /// `None` once it has been taken out to be written.
     Write(Option<Box<PendingWrites>>),
 }
 
 /// A `SELECT`'s answer in the making.
-struct Answering {
-    operation: ReadOperation,
-    builder: Option<ResultBuilder>,
-    page_size: Option<u32>,
+pub(super) struct Answering {
+    pub(super) operation: ReadOperation,
+    pub(super) builder: Option<ResultBuilder>,
+    pub(super) page_size: Option<u32>,
     fingerprint: u64,
 }
 
@@ -95,7 +94,7 @@ impl ReadOp {
     }
 
     /// Goes on behind what was read: in the same command, or with the next.
-    fn go_on(&mut self, following: Option<Continuation>) {
+    pub(super) fn go_on(&mut self, following: Option<Continuation>) {
         if following.is_none() {
             self.command += 1;
         }
@@ -103,7 +102,7 @@ impl ReadOp {
     }
 
     /// The command that is being read; none once all are done.
-    fn current(&self) -> Option<&ReadCommand> {
+    pub(super) fn current(&self) -> Option<&ReadCommand> {
         let commands = match &self.goal {
             Goal::Answer(answering) => &answering.operation.commands,
             Goal::Write(pending) => &pending.as_ref()?.commands,
@@ -461,145 +460,4 @@ fn scan_ranges(
         Ok(ScanRange { after, last: range.end, plan: snapshot.plan_set(placement, &set, &latency)? })
     });
     ranges.collect()
-}
-
-/// Feeds an answer to what is made of it and notes where the next read begins.
-fn feed(read: &mut ReadOp, response: ReadResponse) -> Result<(), RequestError> {
-    let Some(command) = read.current() else { return Ok(()) };
-    let (table, reversed) = (command.table, command.reversed);
-    let following = Continuation::after(read.resume.as_ref(), &response, command.now);
-    let answering = match &mut read.goal {
-        Goal::Answer(answering) => answering,
-        Goal::Write(pending) => {
-            if let Some(pending) = pending {
-                pending.add(table, response)?;
-            }
-            read.go_on(following);
-            return Ok(());
-        }
-    };
-    let Some(builder) = &mut answering.builder else { return Ok(()) };
-    let stopped_inside = |key: &DecoratedKey| {
-        following.as_ref().is_some_and(|next| next.place.key == *key && next.place.position.is_some())
-    };
-    if answering.operation.is_grouped() && answering.page_size.is_some() {
-        let stopped = feed_groups(builder, (&response, reversed), read.resume.as_ref(), stopped_inside)?;
-        match stopped {
-            Some(place) => read.resume = place,
-            None => read.go_on(following),
-        }
-        return Ok(());
-    }
-    let filtering = answering.operation.is_filtering();
-    let mut finished: Option<&DecoratedKey> = None;
-    for (key, partition) in &response.partitions {
-        // A page that became full with a partition's last row ends there: what follows is for the next page.
-        if let Some(before) = finished.replace(key).filter(|_| filtering && builder.is_full()) {
-            let place = quorate_model::read::Resume { key: before.clone(), position: None };
-            read.resume = Some(Continuation { place, rows_given: 0 });
-            return Ok(());
-        }
-        let complete = !stopped_inside(key);
-        if !filtering {
-            builder.push(key, partition, complete)?;
-            continue;
-        }
-        if let Some(stopped) = feed_rows(builder, key, partition, complete, reversed)? {
-            let earlier = read.resume.as_ref().filter(|resume| resume.place.key == *key);
-            let rows_given = earlier.map_or(0, |resume| resume.rows_given).saturating_add(stopped.1);
-            let place = quorate_model::read::Resume { key: key.clone(), position: Some(stopped.0) };
-            read.resume = Some(Continuation { place, rows_given });
-            return Ok(());
-        }
-    }
-    read.go_on(following);
-    Ok(())
-}
-
-/// Feeds groups row by row, so that a page that is full ends before the row that begins the next group. Then it gives
-/// where the next page begins: where this answer did if nothing of it was taken.
-fn feed_groups(
-    builder: &mut ResultBuilder,
-    (response, reversed): (&ReadResponse, bool),
-    from: Option<&Continuation>,
-    stopped_inside: impl Fn(&DecoratedKey) -> bool,
-) -> Result<Option<Option<Continuation>>, RequestError> {
-    let mut taken = from.cloned();
-    for (key, partition) in &response.partitions {
-        let mut parts = single_rows(partition, reversed).into_iter().peekable();
-        let mut rows_given = from.filter(|from| from.place.key == *key).map_or(0, |from| from.rows_given);
-        let complete = !stopped_inside(key);
-        while let Some((place, part)) = parts.next() {
-            builder.push(key, &part, complete && parts.peek().is_none())?;
-            if builder.has_refused() {
-                return Ok(Some(taken));
-            }
-            rows_given = rows_given.saturating_add(u32::from(place.is_some()));
-            if place.is_some() {
-                let place = quorate_model::read::Resume { key: key.clone(), position: place };
-                taken = Some(Continuation { place, rows_given });
-            }
-        }
-        if complete {
-            let place = quorate_model::read::Resume { key: key.clone(), position: None };
-            taken = Some(Continuation { place, rows_given: 0 });
-        }
-    }
-    Ok(None)
-}
-
-/// Each row of a partition with what is not of rows, and where reading goes on behind it; once without, if there are none.
-fn single_rows(partition: &Partition, reversed: bool) -> Vec<(Option<Position>, Partition)> {
-    let alone = |rows: RowMap| Partition {
-        deletion: partition.deletion,
-        static_row: partition.static_row.clone(),
-        rows,
-        ..Partition::default()
-    };
-    let single = |(clustering, row): (&quorate_model::ClusteringKey, &Row)| {
-        let place = if reversed { Position::before(&clustering.0) } else { Position::after(&clustering.0) };
-        (Some(place), alone(RowMap::from([(clustering.clone(), row.clone())])))
-    };
-    let mut rows: Vec<_> = partition.rows.iter().map(single).collect();
-    if reversed {
-        rows.reverse();
-    }
-    if rows.is_empty() {
-        rows.push((None, partition.clone()));
-    }
-    rows
-}
-
-/// Feeds a partition row by row, so that a page that is full in its midst ends exactly there: gives that place and the
-/// live rows before it.
-fn feed_rows(
-    builder: &mut ResultBuilder,
-    key: &DecoratedKey,
-    partition: &Partition,
-    complete: bool,
-    reversed: bool,
-) -> Result<Option<(Position, u32)>, RequestError> {
-    let mut rows: Vec<(&quorate_model::ClusteringKey, &Row)> = partition.rows.iter().collect();
-    if reversed {
-        rows.reverse();
-    }
-    if rows.is_empty() {
-        builder.push(key, partition, complete)?;
-        return Ok(None);
-    }
-    let last = rows.len() - 1;
-    for (index, (clustering, row)) in rows.into_iter().enumerate() {
-        let one = Partition {
-            deletion: partition.deletion,
-            static_row: partition.static_row.clone(),
-            rows: RowMap::from([(clustering.clone(), row.clone())]),
-            ..Partition::default()
-        };
-        builder.push(key, &one, complete && index == last)?;
-        if builder.is_full() && (index < last || !complete) {
-            let place = if reversed { Position::before(&clustering.0) } else { Position::after(&clustering.0) };
-            return Ok(Some((place, u32::try_from(index + 1).unwrap_or(u32::MAX))));
-        }
-    }
-    Ok(None)
 }
