@@ -1,5 +1,8 @@
 //! `quorate sim`.
 
+use std::io::Write;
+use std::time::Instant;
+
 use quorate_sim::CliArgs;
 
 use crate::cli::SimArgs;
@@ -11,5 +14,12 @@ pub fn run(args: &SimArgs) -> u8 {
         (seed, seed.saturating_add(1))
     });
     let args = CliArgs { first, end, steps: args.steps, plant: args.plant, shown: args.show };
-    quorate_sim::run_cli(&args, &mut std::io::stdout())
+    let begun = Instant::now();
+    let mut out = std::io::stdout();
+    let totals = quorate_sim::run_cli(&args, &mut out);
+    if totals.seeds > 1 {
+        // Whoever has closed the output does not want to know.
+        let _ = writeln!(out, "{}", totals.lines(begun.elapsed()));
+    }
+    u8::from(totals.failed > 0)
 }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::checkers::Violation;
 use crate::limits::VIOLATIONS_MAX;
 use crate::plant::Plant;
-use crate::report::Report;
+use crate::report::{Report, Totals};
 use crate::world::{Options, World};
 
 /// Runs one seed. A panic of a machine is a violation, too: it is a failed assertion.
@@ -37,18 +37,18 @@ pub struct CliArgs {
     pub shown: bool,
 }
 
-/// Runs the seeds one after another and writes a line each to `out`. Gives the exit status: 1 if there was a violation.
-/// Whoever closes `out` early (a pipe to `head`) ends the run.
-pub fn run_cli(args: &CliArgs, out: &mut impl Write) -> u8 {
-    let mut failed = false;
+/// Runs the seeds one after another and writes a line each to `out`. Whoever closes `out` early (a pipe to `head`) ends the
+/// run.
+pub fn run_cli(args: &CliArgs, out: &mut impl Write) -> Totals {
+    let mut totals = Totals::default();
     for seed in args.first..args.end {
         let report = run_seed(seed, Options { steps: args.steps, plant: args.plant, shown: args.shown });
-        failed |= !report.violations.is_empty();
+        totals.add(&report);
         if write_report(seed, args, &report, out).is_err() {
             break;
         }
     }
-    u8::from(failed)
+    totals
 }
 
 fn write_report(seed: u64, args: &CliArgs, report: &Report, out: &mut impl Write) -> std::io::Result<()> {

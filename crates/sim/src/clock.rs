@@ -14,6 +14,8 @@ pub struct NodeClock {
     pub drift_ppm: i64,
     /// How far ahead the wall clock stands, in microseconds.
     pub skew_us: i64,
+    /// Where the wall clock stands still, if it does.
+    pub stopped_at: Option<WallTime>,
 }
 
 impl NodeClock {
@@ -21,7 +23,8 @@ impl NodeClock {
     pub fn read(&self, virtual_ns: u64) -> Now {
         let elapsed = self.elapsed(virtual_ns);
         let wall = WALL_START_US.saturating_add((elapsed / 1_000) as i64).saturating_add(self.skew_us);
-        Now { mono: Instant(self.mono_offset_ns.saturating_add(elapsed)), wall: WallTime(wall) }
+        let wall = self.stopped_at.unwrap_or(WallTime(wall));
+        Now { mono: Instant(self.mono_offset_ns.saturating_add(elapsed)), wall }
     }
 
     /// The first virtual time at which the monotonic clock has reached a reading.
@@ -48,12 +51,20 @@ mod tests {
     #[test]
     fn a_reading_is_reached_when_it_is_said_to_be() {
         for drift_ppm in [-500, -1, 0, 3, 500] {
-            let clock = NodeClock { mono_offset_ns: 77, drift_ppm, skew_us: -5 };
+            let clock = NodeClock { mono_offset_ns: 77, drift_ppm, skew_us: -5, stopped_at: None };
             for reading in [0, 77, 78, 1_000_000, 123_456_789_012] {
                 let at = clock.when(Instant(reading));
                 assert!(clock.read(at).mono >= Instant(reading), "drift {drift_ppm}, reading {reading}");
                 assert!(at == 0 || clock.read(at - 1).mono < Instant(reading) || reading < 77);
             }
         }
+    }
+
+    #[test]
+    fn a_wall_clock_that_stands_still_leaves_the_other_running() {
+        let mut clock = NodeClock { skew_us: 5, ..NodeClock::default() };
+        clock.stopped_at = Some(clock.read(1_000_000).wall);
+        assert_eq!(clock.read(9_000_000).wall, clock.read(1_000_000).wall);
+        assert!(clock.read(9_000_000).mono > clock.read(1_000_000).mono);
     }
 }

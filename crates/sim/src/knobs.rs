@@ -15,6 +15,8 @@ pub enum FaultKind {
     Crash,
     /// Power loss in the middle of one of the next operations on a node's disk.
     CrashInside,
+    /// Power loss within the next step of one kind: a flush, a compaction, a join, a replay of hints, a metadata change.
+    CrashAtStep,
     /// Death of the process alone, of one node or of all.
     Kill,
     /// A process that stands still.
@@ -33,6 +35,8 @@ pub enum FaultKind {
     Reset,
     /// A wall clock that jumps.
     ClockJump,
+    /// A wall clock that stands still.
+    ClockStop,
     /// A sync that fails.
     FailedSync,
     /// A disk that fails now and then.
@@ -41,15 +45,17 @@ pub enum FaultKind {
     FullDisk,
     /// A slow disk.
     SlowDisk,
-    /// Bits that flip in SSTables, on one node of the cluster.
+    /// Bits that flip in SSTables and the commit log, and sectors that were written to the wrong place, on one node of the
+    /// cluster.
     Rot,
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Crash,
         Self::CrashInside,
+        Self::CrashAtStep,
         Self::Kill,
         Self::Pause,
         Self::CutOneWay,
@@ -59,6 +65,7 @@ impl FaultKind {
         Self::SlowLink,
         Self::Reset,
         Self::ClockJump,
+        Self::ClockStop,
         Self::FailedSync,
         Self::DiskErrors,
         Self::FullDisk,
@@ -70,6 +77,26 @@ impl FaultKind {
     pub fn is_of_disk(self) -> bool {
         matches!(self, Self::FailedSync | Self::DiskErrors | Self::FullDisk | Self::Rot)
     }
+}
+
+/// Kinds of step in which the power may be lost on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StepKind {
+    /// A memtable is written out.
+    Flush,
+    /// SSTables are merged.
+    Compaction,
+    /// A newcomer takes over its ranges.
+    Join,
+    /// Hints are read, or dropped once delivered.
+    Hints,
+    /// A change of the metadata is agreed on or carried out.
+    Metadata,
+}
+
+impl StepKind {
+    /// All kinds.
+    pub const ALL: [Self; 5] = [Self::Flush, Self::Compaction, Self::Join, Self::Hints, Self::Metadata];
 }
 
 /// See the module.
@@ -99,20 +126,47 @@ pub struct Knobs {
     pub faults: Vec<FaultKind>,
     /// Mean time between faults.
     pub fault_interval_ns: u64,
-    /// Of 1000 frames so many are lost.
-    pub frames_lost: u64,
-    /// Usual time for a frame, at least and at most.
-    pub latency_ns: (u64, u64),
+    /// How the network behaves when it is whole.
+    pub traffic: Traffic,
+    /// What clients do when answers are late.
+    pub manners: Manners,
     /// Usual time for a disk's job or sync, at least and at most.
     pub disk_ns: (u64, u64),
-    /// How far clocks stand from true at most.
+    /// How wrong clocks are.
+    pub clocks: Clocks,
+}
+
+/// How the network behaves when it is whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Traffic {
+    /// Of 1000 frames so many are lost.
+    pub lost: u64,
+    /// Of 1000 frames so many arrive once more, later.
+    pub doubled: u64,
+    /// Usual time for a frame, at least and at most.
+    pub latency_ns: (u64, u64),
+}
+
+/// What clients do when answers are late.
+#[derive(Clone, Copy, Debug)]
+pub struct Manners {
+    /// Of 100 requests so many are given up early.
+    pub impatience: u64,
+    /// How often a write of which nothing is known is sent again, with the same timestamp.
+    pub retries: u32,
+}
+
+/// How wrong clocks are.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// How far they stand from true at most.
     pub skew_us: i64,
     /// How far they jump at most.
     pub jump_us: i64,
     /// How far they drift at most.
     pub drift_ppm: u64,
     /// Timestamps from further ahead are refused.
-    pub clock_skew_max: Duration,
+    pub refused_ahead: Duration,
 }
 
 impl Knobs {
@@ -136,20 +190,31 @@ impl Knobs {
             storage: draw_storage(random),
             faults,
             fault_interval_ns: random.between(100 * ms, 1_500 * ms),
-            frames_lost: if random.chance(1, 4) { random.between(1, 20) } else { 0 },
-            latency_ns: (latency, latency + random.between(ms / 10, 4 * ms)),
+            traffic: Traffic {
+                lost: if random.chance(1, 4) { random.between(1, 20) } else { 0 },
+                doubled: if random.chance(1, 4) { random.between(1, 50) } else { 0 },
+                latency_ns: (latency, latency + random.between(ms / 10, 4 * ms)),
+            },
+            manners: Manners {
+                impatience: if random.chance(1, 3) { random.between(1, 20) } else { 0 },
+                retries: if random.chance(1, 2) { random.between(1, 4) as u32 } else { 0 },
+            },
             disk_ns: (disk, disk + random.between(ms / 10, 5 * ms)),
-            skew_us: if random.chance(1, 2) { random.between(0, 2_000_000) as i64 } else { 1_000 },
-            jump_us: if random.chance(1, 4) { 3_600_000_000 } else { 3_000_000 },
-            drift_ppm: if random.chance(1, 2) { 500 } else { 10 },
-            clock_skew_max: Duration::from_secs(random.between(4, 60)),
+            clocks: Clocks {
+                skew_us: if random.chance(1, 2) { random.between(0, 2_000_000) as i64 } else { 1_000 },
+                jump_us: if random.chance(1, 4) { 3_600_000_000 } else { 3_000_000 },
+                drift_ppm: if random.chance(1, 2) { 500 } else { 10 },
+                refused_ahead: Duration::from_secs(random.between(4, 60)),
+            },
         }
     }
 
     /// Whether no two clocks ever stand further apart than timestamps may be ahead.
     pub fn clocks_agree(&self) -> bool {
-        let apart = 2 * self.skew_us.unsigned_abs() + 2 * self.jump_us.unsigned_abs() + 1_000_000;
-        u128::from(apart) < self.clock_skew_max.as_micros()
+        // A clock that stands still falls behind by no more than 3 s.
+        let Clocks { skew_us, jump_us, refused_ahead, .. } = self.clocks;
+        let apart = 2 * skew_us.unsigned_abs() + 2 * jump_us.unsigned_abs() + 4_000_000;
+        u128::from(apart) < refused_ahead.as_micros()
     }
 
     /// A duration around a mean: up to three times as long, often shorter.

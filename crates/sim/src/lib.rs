@@ -32,5 +32,5 @@ mod world;
 pub use checkers::Violation;
 pub use cli::{CliArgs, replay_line, run_cli, run_seed};
 pub use plant::Plant;
-pub use report::Report;
+pub use report::{Report, Totals};
 pub use world::Options;

@@ -126,6 +126,14 @@ impl Inode {
         true
     }
 
+    /// Overwrites bytes on the medium, below cache and checks; false if the file is shorter.
+    pub fn scribble(&mut self, offset: u64, bytes: &[u8]) -> bool {
+        let Ok(from) = usize::try_from(offset) else { return false };
+        let Some(place) = self.content.get_mut(from..from.saturating_add(bytes.len())) else { return false };
+        place.copy_from_slice(bytes);
+        true
+    }
+
     /// Keeps the durable image of each sector in `[from, to)` that is about to change.
     fn remember(&mut self, from: u64, to: u64) {
         for number in from / SECTOR_BYTES..to.div_ceil(SECTOR_BYTES) {

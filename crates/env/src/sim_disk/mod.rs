@@ -195,6 +195,30 @@ impl SimDisk {
         Some((path, offset))
     }
 
+    /// A misdirected write at rest: a sector of one synced file whose path contains `pattern` has the content of another
+    /// sector, of the same file or of another one. Says where; `None` if there are no two such sectors that differ.
+    pub fn misplace(&self, pattern: &str) -> Option<(String, u64)> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let whole = |number: &u64| {
+            state.inodes.get(number).is_some_and(|inode| inode.is_synced() && inode.len() >= SECTOR_BYTES)
+        };
+        let files = state.tree.files().filter(|(path, number)| path.contains(pattern) && whole(number));
+        let files: Vec<(String, u64)> = files.map(|(path, number)| (path.to_owned(), number)).collect();
+        let mut sector = || -> Option<(String, u64, u64)> {
+            let (path, number) = state.random.pick(&files)?.clone();
+            let sectors = state.inodes.get(&number)?.len() / SECTOR_BYTES;
+            Some((path, number, state.random.below(sectors) * SECTOR_BYTES))
+        };
+        let ((_, from, there), (path, to, here)) = (sector()?, sector()?);
+        let bytes = state.inodes.get(&from)?.read(there, SECTOR_BYTES as usize)?.to_vec();
+        let target = state.inodes.get_mut(&to)?;
+        if target.read(here, SECTOR_BYTES as usize)? == bytes {
+            return None;
+        }
+        target.scribble(here, &bytes).then_some((path, here))
+    }
+
     /// What the disk did so far.
     pub fn counters(&self) -> SimDiskCounters {
         self.lock().counters

@@ -170,3 +170,19 @@ fn a_lying_sync_is_found_out() {
     });
     assert!(lost.count() > 20);
 }
+
+#[test]
+fn a_sector_may_be_in_the_wrong_place() {
+    let disk = SimDisk::new(3, SimDiskOptions::default());
+    for (name, byte) in [("a.sst", 1), ("b.sst", 2), ("c.log", 3)] {
+        create(&disk, name, &[byte; 1_200]).sync().unwrap();
+    }
+    disk.sync_dir("").unwrap();
+    assert_eq!(disk.misplace("nothing"), None);
+    let (path, offset) = (0..50).find_map(|_| disk.misplace(".sst")).expect("two sectors that differ");
+    let content = disk.content(&path).unwrap();
+    let offset = usize::try_from(offset).unwrap();
+    assert_eq!(content.len(), 1_200);
+    assert_ne!(content[offset], content[1_199], "{path} at {offset}");
+    assert!(content[offset..offset + 512].iter().all(|byte| *byte == 1 || *byte == 2));
+}

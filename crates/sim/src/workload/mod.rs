@@ -181,7 +181,7 @@ impl Mix {
             deletes: random.below(45),
             one: random.below(20),
             all: random.below(15),
-            ddl: if random.chance(1, 2) { random.below(15) } else { 0 },
+            ddl: if random.chance(2, 3) { random.between(1, 15) } else { 0 },
             short: if random.chance(1, 2) { random.below(25) } else { 0 },
             partitions: random.between(2, u64::from(PARTITIONS)) as u16,
             asides: 0,

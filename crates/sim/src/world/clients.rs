@@ -18,7 +18,7 @@ use crate::history::{Body, Fate, Record, STAMPED, TIED};
 use crate::knobs::Knobs;
 use crate::limits::{ANSWER_SLACK, SIDE_PARTITIONS};
 use crate::plant::Plant;
-use crate::workload::{self, Expected, Intent, Prepared, ReadShape, read_rows};
+use crate::workload::{self, Expected, Intent, Prepared, ReadShape, WriteShape, read_rows};
 
 /// How often the operator tries one thing.
 const ATTEMPTS_MAX: u32 = 60;
@@ -49,8 +49,23 @@ pub(super) struct Busy {
     /// What is being prepared first.
     preparing: Option<String>,
     pages: Vec<Rows>,
-    /// The request in flight, and where.
-    sent: Option<(RequestId, usize)>,
+    /// The request in flight.
+    sent: Option<Sent>,
+    /// How often it was sent again.
+    retries: u32,
+}
+
+/// A request in flight.
+#[derive(Clone, Copy)]
+struct Sent {
+    id: RequestId,
+    node: usize,
+    machine: usize,
+    /// When, and for how long the node had stood still by then.
+    at: u64,
+    stood_still: u64,
+    /// Whether the client will not wait for as long as the node may take.
+    is_impatient: bool,
 }
 
 impl Client {
@@ -146,6 +161,7 @@ impl World {
             preparing: built.to_prepare,
             pages: Vec::new(),
             sent: None,
+            retries: 0,
         };
         self.clients.all[client].busy = Some(busy);
         self.send_request(client);
@@ -177,7 +193,9 @@ impl World {
         state.turn += 1;
         let turn = state.turn;
         let Some(busy) = &mut state.busy else { return };
-        busy.sent = Some((id, node));
+        let is_impatient = client > 0 && state.random.chance(self.knobs.manners.impatience, 100);
+        let stood_still = self.nodes[node].stood_still_ns(self.now);
+        busy.sent = Some(Sent { id, node, machine: worker, at: self.now, stood_still, is_impatient });
         self.clients.history.records[busy.operation].through = Some((node, self.nodes[node].life));
         let request = match &busy.preparing {
             Some(text) => ClientRequest {
@@ -191,37 +209,46 @@ impl World {
         let life = self.nodes[node].life;
         let after = self.random.between(20_000, 2_000_000);
         self.schedule(after, Event::Step { node, life, machine: worker, input: Input::Client { id, request } });
-        let patience = self.patience();
+        let patience = match is_impatient {
+            true => self.random.between(1_000_000, nanos(self.knobs.timing.write_timeout)),
+            false => self.patience(),
+        };
         self.schedule(patience, Event::Client { client, turn });
     }
 
-    /// The longest that any operation may take, pauses of processes aside.
+    /// The longest that any operation may take while its node's process runs.
     fn patience(&self) -> u64 {
         let timing = &self.knobs.timing;
         let longest = [timing.write_timeout, timing.read_timeout, timing.range_timeout, timing.schema_timeout];
-        let longest = longest.into_iter().max().unwrap_or_default() * 2 + ANSWER_SLACK;
-        nanos(longest).saturating_add(self.longest_stall())
+        nanos(longest.into_iter().max().unwrap_or_default() * 2 + ANSWER_SLACK)
     }
 
-    /// How long a process may still stand still.
-    fn longest_stall(&self) -> u64 {
-        self.nodes.iter().map(|node| node.paused_until.saturating_sub(self.now)).max().unwrap_or(0)
-    }
-
-    /// The answer has not come in time. That must not be, unless the node stood still.
+    /// The answer has not come in time. That must not be, unless the node stood still, or the client is impatient.
     fn client_waited(&mut self, client: usize) {
         let Some(busy) = &self.clients.all[client].busy else { return };
         let (operation, sent) = (busy.operation, busy.sent);
-        if let Some((id, node)) = sent {
-            if self.nodes[node].paused_until > self.now {
-                let patience = self.patience();
+        if let Some(sent) = sent.filter(|sent| !sent.is_impatient) {
+            let stood_still = self.nodes[sent.node].stood_still_ns(self.now).saturating_sub(sent.stood_still);
+            let ran = (self.now - sent.at).saturating_sub(stood_still);
+            let patience = self.patience();
+            if ran < patience {
                 let turn = self.clients.all[client].turn;
-                self.schedule(patience, Event::Client { client, turn });
+                let left = (patience - ran).max(self.nodes[sent.node].paused_until.saturating_sub(self.now));
+                self.schedule(left, Event::Client { client, turn });
                 return;
             }
-            self.clients.waiting.remove(&id);
             let intent = format!("{:?}", busy.intent);
-            self.blame("liveness", format!("node {node} never answered operation {operation} ({intent})"));
+            self.blame("liveness", format!("node {} never answered operation {operation} ({intent})", sent.node));
+        }
+        if let Some(sent) = sent {
+            self.clients.waiting.remove(&sent.id);
+            let (node, life) = (sent.node, self.nodes[sent.node].life);
+            // Some clients say that they are gone, others are just gone.
+            if sent.is_impatient && self.random.chance(1, 2) {
+                let input = Input::Cancel(sent.id);
+                let machine = sent.machine;
+                self.schedule(1_000_000, Event::Step { node, life, machine, input });
+            }
         }
         self.end_operation(client, Fate::Unknown, Some("no answer".to_owned()));
     }
@@ -346,10 +373,10 @@ impl World {
     pub(super) fn disconnect_clients(&mut self, node: usize) {
         for client in 0..self.clients.all.len() {
             let state = &self.clients.all[client];
-            let Some((id, _)) = state.busy.as_ref().and_then(|busy| busy.sent).filter(|(_, at)| *at == node) else {
+            let Some(sent) = state.busy.as_ref().and_then(|busy| busy.sent).filter(|sent| sent.node == node) else {
                 continue;
             };
-            self.clients.waiting.remove(&id);
+            self.clients.waiting.remove(&sent.id);
             let turn = self.clients.all[client].turn;
             let after = self.random.between(100_000, 500_000_000);
             self.schedule(after, Event::Disconnected { client, turn });
@@ -363,7 +390,12 @@ impl World {
     }
 
     fn end_operation(&mut self, client: usize, fate: Fate, error: Option<String>) {
+        if fate == Fate::Unknown && self.sends_again(client) {
+            return;
+        }
         let Some(busy) = self.clients.all[client].busy.take() else { return };
+        // What was sent before may have had its effect, whatever became of the last attempt.
+        let fate = if busy.retries > 0 && fate == Fate::Refused { Fate::Unknown } else { fate };
         self.clients.moment += 1;
         let until = WALL_START_US + (self.now / 1_000) as i64;
         let record = &mut self.clients.history.records[busy.operation];
@@ -376,12 +408,29 @@ impl World {
         }
         let operation = busy.operation as u64;
         self.trace.note(self.now, client, "outcome", &[&operation.to_le_bytes()[..], &[fate as u8]].concat());
+        if client > 0 && fate == Fate::Acked && matches!(busy.intent, Intent::Ddl(_) | Intent::Comment | Intent::Truncate) {
+            self.judged.changes += 1;
+        }
         if client == 0 {
             self.task_ended(fate, busy, error);
         } else {
             let after = Knobs::around(&mut self.clients.all[client].random, self.knobs.think_ns);
             self.client_rests(client, after);
         }
+    }
+
+    /// A write of unknown outcome is sent once more, with the timestamp that it had, by clients that do so.
+    fn sends_again(&mut self, client: usize) -> bool {
+        let retries = self.knobs.manners.retries;
+        let Some(busy) = &mut self.clients.all[client].busy else { return false };
+        if client == 0 || busy.retries >= retries || !may_be_sent_again(&busy.intent) {
+            return false;
+        }
+        busy.retries += 1;
+        busy.sent = None;
+        *self.faults.counts.entry("write sent again".to_owned()).or_default() += 1;
+        self.send_request(client);
+        true
     }
 
     /// One of the operator's tasks: done, or to be tried again.
@@ -438,6 +487,15 @@ impl super::Clients {
     /// Whether a request with this number was ever sent: its client may have given up, or its node restarted.
     fn is_known(&self, id: RequestId) -> bool {
         id.0 <= self.next_request
+    }
+}
+
+/// Whether a write is the same when it is sent again: not if its TTL begins anew.
+fn may_be_sent_again(intent: &Intent) -> bool {
+    match intent {
+        Intent::Write { shape: WriteShape::Insert { ttl, .. }, .. } => ttl.is_none(),
+        Intent::Write { .. } => true,
+        _ => false,
     }
 }
 

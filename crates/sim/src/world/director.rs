@@ -49,6 +49,11 @@ pub(super) struct Director {
 }
 
 impl Director {
+    /// Nodes that were started beyond the first.
+    pub fn joined(&self) -> usize {
+        self.joined
+    }
+
     pub fn is_finished(&self) -> bool {
         self.phase == Phase::Finished
     }

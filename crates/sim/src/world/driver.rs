@@ -1,9 +1,10 @@
 //! Driving a node's machines: inputs in, outputs carried out in order.
 
 use quorate_model::wire::Wire;
-use quorate_node::{Input, JobClass, JobDone, MachineId, Output};
+use quorate_node::{Frame, Input, Job, JobClass, JobDone, MachineId, NodePhase, Output};
 
 use super::{Event, World};
+use crate::knobs::StepKind;
 use crate::limits::TICK_MIN_NS;
 use crate::network::Passage;
 use crate::plant::Plant;
@@ -11,6 +12,19 @@ use crate::world::node::address;
 
 /// How often a planted stale frame arrives.
 const STALE_ARRIVALS: usize = 60;
+
+/// Owners of control's jobs, as their ids' highest byte has them.
+const HINTS: u64 = 1;
+
+fn step_of_job(machine: usize, job: &Job) -> Option<StepKind> {
+    match job.class {
+        JobClass::Flush => Some(StepKind::Flush),
+        JobClass::Compaction => Some(StepKind::Compaction),
+        JobClass::System if machine == 0 && job.id >> 56 == HINTS => Some(StepKind::Hints),
+        JobClass::System if machine == 0 && job.id >> 56 == 0 => Some(StepKind::Metadata),
+        JobClass::System | JobClass::Read => None,
+    }
+}
 
 impl World {
     /// Whether the process of this life still runs; if it stands still, `None`, and the caller is to come again later.
@@ -63,6 +77,9 @@ impl World {
     /// Gives a machine an input and carries out what follows.
     pub(super) fn step(&mut self, node: usize, machine: usize, input: Input) {
         self.note_input(node, machine, &input);
+        if let Some(kind) = self.step_of_input(node, machine, &input) {
+            self.spring(node, kind);
+        }
         let check = self.random.chance(1, 16);
         let now = self.nodes[node].clock.read(self.now);
         let life = self.nodes[node].life;
@@ -84,6 +101,23 @@ impl World {
         }
         self.arm(node, machine);
         self.lose_power_if_due(node);
+    }
+
+    /// What an input makes a node do that has a trap for it.
+    fn step_of_input(&self, node: usize, machine: usize, input: &Input) -> Option<StepKind> {
+        let trap = self.nodes[node].trap?;
+        let joins = || {
+            let running = self.nodes[node].running.as_ref();
+            running.is_some_and(|running| running.shared.phase() == NodePhase::Joining)
+        };
+        let fits = match (trap, input) {
+            (StepKind::Join, Input::Peer { .. } | Input::LogSynced(_) | Input::Internal(_)) => joins(),
+            (StepKind::Metadata, Input::Peer { frame, .. }) => {
+                machine == 0 && matches!(Frame::from_bytes(frame), Ok(Frame::Log(_)))
+            }
+            _ => false,
+        };
+        fits.then_some(trap)
     }
 
     fn note_input(&mut self, node: usize, machine: usize, input: &Input) {
@@ -175,7 +209,7 @@ impl World {
 
     /// Messages of one machine arrive in order: later than everything it sent before.
     fn internal_arrival(&mut self, node: usize, machine: usize, after: u64) -> u64 {
-        let last = self.nodes[node].internal_last.entry(machine).or_default();
+        let last = self.nodes[node].arrivals.internal.entry(machine).or_default();
         *last = (*last + 1).max(self.now + after);
         *last
     }
@@ -187,6 +221,11 @@ impl World {
             return;
         };
         let passage = Passage { ends, connection, from: sender, to: receiver, frame };
+        if self.faults.enabled && self.random.chance(self.knobs.traffic.doubled, 1_000) {
+            let later = at + self.random.between(1, 80_000_000);
+            self.schedule_at(later, Event::Arrive(passage.clone()));
+            *self.faults.counts.entry("doubled frame".to_owned()).or_default() += 1;
+        }
         self.schedule_at(at, Event::Arrive(passage));
     }
 
@@ -246,6 +285,9 @@ impl World {
             return;
         }
         self.trace.note(self.now, node, "job", &job.id.to_le_bytes());
+        if let Some(kind) = step_of_job(machine, &job) {
+            self.spring(node, kind);
+        }
         let outcome = (job.work)();
         let hop = self.random_hop();
         self.schedule(hop, Event::Step { node, life, machine, input: Input::JobDone(JobDone { id: job.id, outcome }) });

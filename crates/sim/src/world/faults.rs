@@ -3,7 +3,7 @@
 use quorate_env::sim_disk::SimDiskOptions;
 
 use super::{Event, World};
-use crate::knobs::{FaultKind, Knobs};
+use crate::knobs::{FaultKind, Knobs, StepKind};
 
 /// How long a fault lasts, on average.
 const LASTS_NS: u64 = 900_000_000;
@@ -67,9 +67,10 @@ impl World {
                 }
             }
             FaultKind::CrashInside => self.nodes[node].disk.crash_after(self.random.between(1, 40)),
+            FaultKind::CrashAtStep => self.set_trap(node),
             FaultKind::Pause => {
                 let until = self.now + Knobs::around(&mut self.random, LASTS_NS);
-                self.nodes[node].paused_until = until;
+                self.nodes[node].pause(self.now, until);
             }
             FaultKind::CutOneWay => self.begin_cuts(vec![(node, peer)]),
             FaultKind::CutPair => self.begin_cuts(vec![(node, peer), (peer, node)]),
@@ -92,6 +93,7 @@ impl World {
             }
             FaultKind::Reset => self.reset_pair(node, peer),
             FaultKind::ClockJump => self.jump_clock(node),
+            FaultKind::ClockStop => self.stop_clock(node),
             FaultKind::FailedSync => {
                 let what = ["commit_log", "hints", "system", "tables"];
                 let pattern = self.random.pick(&what).copied().unwrap_or("commit_log");
@@ -118,7 +120,7 @@ impl World {
     }
 
     fn jump_clock(&mut self, node: usize) {
-        let far = self.knobs.jump_us.unsigned_abs();
+        let far = self.knobs.clocks.jump_us.unsigned_abs();
         let usual = self.nodes[node].usual_skew_us;
         let jump = self.random.between(0, 2 * far) as i64 - far as i64;
         self.nodes[node].clock.skew_us = usual.saturating_add(jump);
@@ -126,6 +128,41 @@ impl World {
         let history = &mut self.clients.history;
         history.skew_us_max = history.skew_us_max.max(off);
         self.begin(ActiveFault::Clock(node));
+    }
+
+    fn stop_clock(&mut self, node: usize) {
+        let clock = &mut self.nodes[node].clock;
+        let wall = clock.read(self.now).wall;
+        clock.stopped_at.get_or_insert(wall);
+        self.begin(ActiveFault::Clock(node));
+    }
+
+    /// Has a node lose its power in a step of a kind that is drawn; in a join, a newcomer, which need not have started yet.
+    fn set_trap(&mut self, node: usize) {
+        let Some(kind) = self.random.pick(&StepKind::ALL).copied() else { return };
+        let newcomers: Vec<usize> = (self.knobs.nodes..self.nodes.len()).collect();
+        match kind {
+            StepKind::Join => {
+                if let Some(newcomer) = self.random.pick(&newcomers) {
+                    self.nodes[*newcomer].trap = Some(kind);
+                }
+            }
+            _ => self.nodes[node].trap = Some(kind),
+        }
+    }
+
+    /// A step of this kind begins on a node: if the power is to be lost in one, it is, at one of its operations.
+    pub(super) fn spring(&mut self, node: usize, kind: StepKind) {
+        if self.nodes[node].trap != Some(kind) || !self.faults.enabled {
+            return;
+        }
+        self.nodes[node].trap = None;
+        let operations = match kind {
+            StepKind::Flush | StepKind::Compaction => 16,
+            StepKind::Join | StepKind::Hints | StepKind::Metadata => 5,
+        };
+        self.nodes[node].disk.crash_after(self.random.between(1, operations));
+        *self.faults.counts.entry(format!("CrashAtStep in {kind:?}")).or_default() += 1;
     }
 
     fn spoil_disk(&mut self, node: usize, kind: FaultKind) {
@@ -159,7 +196,9 @@ impl World {
         sim.excuse = Some("rot of an SSTable");
         for _ in 0..self.random.between(1, 3) {
             let what = self.random.pick(&ROTTING).copied().unwrap_or_default();
-            if let Some((path, offset)) = sim.disk.rot(what) {
+            let is_misplaced = what == ".sst" && self.random.chance(1, 3);
+            let found = if is_misplaced { sim.disk.misplace(what) } else { sim.disk.rot(what) };
+            if let Some((path, offset)) = found {
                 self.trace.note(self.now, node, "rot", format!("{path} at {offset}").as_bytes());
             }
         }
@@ -198,7 +237,17 @@ impl World {
                 }
             }
             ActiveFault::Disk(node) => self.mend_disk(node),
-            ActiveFault::Clock(node) => self.nodes[node].clock.skew_us = self.nodes[node].usual_skew_us,
+            ActiveFault::Clock(node) => self.mend_clock(node),
+        }
+    }
+
+    fn mend_clock(&mut self, node: usize) {
+        let (now, sim) = (self.now, &mut self.nodes[node]);
+        sim.clock.skew_us = sim.usual_skew_us;
+        if let Some(stopped) = sim.clock.stopped_at.take() {
+            let behind = sim.clock.read(now).wall.0.saturating_sub(stopped.0).saturating_abs();
+            let history = &mut self.clients.history;
+            history.skew_us_max = history.skew_us_max.max(behind.saturating_add(sim.usual_skew_us.abs() + 1_000_000));
         }
     }
 

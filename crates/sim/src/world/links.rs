@@ -84,7 +84,7 @@ impl World {
 
     /// What a machine hears of links it hears in order.
     fn link_arrival(&mut self, node: usize, machine: usize, after: u64) -> u64 {
-        let last = self.nodes[node].links_last.entry(machine).or_default();
+        let last = self.nodes[node].arrivals.links.entry(machine).or_default();
         *last = (*last + 1).max(self.now + after);
         *last
     }

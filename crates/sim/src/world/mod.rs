@@ -161,6 +161,7 @@ struct Judged {
     metadata: MetadataChecker,
     crashes: u64,
     stops: u64,
+    changes: u64,
 }
 
 impl World {
@@ -170,13 +171,13 @@ impl World {
         let mut knobs = Knobs::draw(&mut random);
         knobs.mix.asides = crate::workload::asides_share(seed);
         knobs.mix.stamps = knobs.clocks_agree();
-        let network = Network::new(random.fork(), knobs.latency_ns, knobs.frames_lost);
+        let network = Network::new(random.fork(), knobs.traffic.latency_ns, knobs.traffic.lost);
         let count = knobs.nodes + knobs.joins;
         let nodes = (0..count).map(|index| SimNode::new(index, &knobs, options.plant, &mut random)).collect();
         let all = (0..=knobs.clients).map(|index| Client::new(index, random.fork())).collect();
         let factor = knobs.factor;
         // Clocks drift too, and a little; the rest is a margin for requests under way.
-        let skew_us_max = knobs.skew_us.saturating_add(1_000_000);
+        let skew_us_max = knobs.clocks.skew_us.saturating_add(1_000_000);
         let clients = Clients {
             all,
             history: History { records: Vec::new(), factor, skew_us_max, distrusts_one: false },

@@ -13,7 +13,7 @@ use quorate_node::{Control, Input, Node, NodeConfig, Output, Shared, Worker};
 
 use super::{Event, World};
 use crate::clock::NodeClock;
-use crate::knobs::Knobs;
+use crate::knobs::{Knobs, StepKind};
 use crate::plant::{ForgetfulStore, Plant};
 
 /// See the module.
@@ -29,15 +29,25 @@ pub(super) struct SimNode {
     pub life: u64,
     pub running: Option<Running>,
     pub paused_until: u64,
+    /// For how long it has stood still in all, up to `paused_until`.
+    pub paused_ns: u64,
+    /// The power is lost within the next step of this kind.
+    pub trap: Option<StepKind>,
     /// How much slower than usual the disk is.
     pub disk_factor: u64,
     /// An injected fault of the disk that may make this node stop by itself, now or at its next start.
     pub excuse: Option<&'static str>,
     commits: Arc<AtomicU64>,
-    /// When the last message from each machine to others of the node arrives.
-    pub internal_last: BTreeMap<usize, u64>,
-    /// When the last news of links to each machine arrives.
-    pub links_last: BTreeMap<usize, u64>,
+    pub arrivals: Arrivals,
+}
+
+/// When the last of what has to come in order arrives.
+#[derive(Default)]
+pub(super) struct Arrivals {
+    /// Messages of each machine to others of its node.
+    pub internal: BTreeMap<usize, u64>,
+    /// News of links to each machine.
+    pub links: BTreeMap<usize, u64>,
 }
 
 /// A process.
@@ -97,11 +107,12 @@ impl SimNode {
     pub fn new(index: usize, knobs: &Knobs, plant: Option<Plant>, random: &mut Random) -> Self {
         let mut random = random.fork();
         let disk_options = SimDiskOptions { lying_sync: plant == Some(Plant::LyingFsync), ..SimDiskOptions::default() };
-        let skew = knobs.skew_us.unsigned_abs();
+        let skew = knobs.clocks.skew_us.unsigned_abs();
         let clock = NodeClock {
             mono_offset_ns: random.below(1 << 40),
-            drift_ppm: random.between(0, 2 * knobs.drift_ppm) as i64 - knobs.drift_ppm as i64,
+            drift_ppm: random.between(0, 2 * knobs.clocks.drift_ppm) as i64 - knobs.clocks.drift_ppm as i64,
             skew_us: random.between(0, 2 * skew) as i64 - skew as i64,
+            stopped_at: None,
         };
         let config = NodeConfig {
             cluster_name: "simulated".to_owned(),
@@ -115,7 +126,7 @@ impl SimNode {
             workers: knobs.workers,
             storage: knobs.storage.clone(),
             timing: knobs.timing,
-            clock_skew_max: knobs.clock_skew_max,
+            clock_skew_max: knobs.clocks.refused_ahead,
             hint_window: std::time::Duration::from_secs(3 * 3_600),
             requests_max: 64,
         };
@@ -129,12 +140,25 @@ impl SimNode {
             life: 0,
             running: None,
             paused_until: 0,
+            paused_ns: 0,
+            trap: None,
             disk_factor: 1,
             excuse: None,
             commits: Arc::new(AtomicU64::new(0)),
-            internal_last: BTreeMap::new(),
-            links_last: BTreeMap::new(),
+            arrivals: Arrivals::default(),
         }
+    }
+
+    /// Lets the process stand still until then, or for longer if it does already.
+    pub fn pause(&mut self, now: u64, until: u64) {
+        let from = self.paused_until.max(now);
+        self.paused_ns += until.saturating_sub(from);
+        self.paused_until = until.max(self.paused_until);
+    }
+
+    /// For how long it has stood still before now.
+    pub fn stood_still_ns(&self, now: u64) -> u64 {
+        self.paused_ns.saturating_sub(self.paused_until.saturating_sub(now))
     }
 
     /// Starts a process on what the disk holds.
@@ -218,10 +242,13 @@ impl World {
     /// The process is gone: with the power, or alone.
     pub(super) fn end_process(&mut self, node: usize, power: bool) {
         self.trace.note(self.now, node, if power { "power loss" } else { "process ends" }, &[]);
+        let now = self.now;
         let was_running = self.nodes[node].running.take().is_some();
         let sim = &mut self.nodes[node];
         sim.life += 1;
+        sim.paused_ns = sim.stood_still_ns(now);
         sim.paused_until = 0;
+        sim.trap = sim.trap.filter(|kind| *kind == StepKind::Join);
         if power {
             sim.disk.crash();
             sim.clock.mono_offset_ns = sim.random.below(1 << 40);

@@ -98,6 +98,8 @@ impl World {
             virtual_ns: self.now,
             crashes: self.judged.crashes,
             stops: self.judged.stops,
+            joins: self.director.joined() as u64,
+            changes: self.judged.changes,
             faults: self.faults.counts,
             violations: self.judged.violations,
             ..Report::default()
