@@ -143,9 +143,14 @@ impl Requirement {
         self.quotas.iter().any(|quota| quota.among.contains(index))
     }
 
-    /// Whether the replica counts for each quota: of those that do, the fewest are enough.
-    pub fn counts_for_all(&self, index: usize) -> bool {
-        self.quotas.iter().all(|quota| quota.among.contains(index))
+    /// Live replicas that count, in the order in which to ask them: the nearest first. While a range moves, first those that
+    /// stay, of which the fewest are enough, and last those that enter, who lack the most.
+    pub fn candidates(&self, plan: &ReplicaPlan) -> Vec<usize> {
+        let mut candidates = plan.by_proximity(plan.write_set().and(plan.alive()));
+        candidates.retain(|index| self.counts(*index));
+        let stays = |index: usize| self.quotas.iter().all(|quota| quota.among.contains(index));
+        candidates.sort_by_key(|index| (!stays(*index), !plan.current().contains(*index)));
+        candidates
     }
 
     /// Refuses if the level cannot be met by those alive, with the numbers of the first quota that cannot be met. `ANY`

@@ -3,9 +3,8 @@
 //! The nearest replica is asked for the data and so many others as the level needs for a digest of theirs. If they agree,
 //! that is the answer. If not, the data of all of them is fetched and merged ([`crate::reconcile`]); with blocking read
 //! repair the merge is written to those that lack a part of it, and the answer waits until as many replicas as the level
-//! needs hold it: a later read at the same level cannot see less, nor can one of the new owners while the range moves, for
-//! then the level is met among them too ([`Requirement::for_read`]). If deletions left the merge short of rows, the read
-//! goes on where the merge ends to be certain.
+//! needs hold it, among the new owners too while a range moves: a later read at the same level cannot see less. If deletions
+//! left the merge short of rows, the read goes on where the merge ends to be certain.
 //!
 //! A read by an index is the same while replicas agree: each answers with the rows that its own content of them has under
 //! the term, so that every row which a merge could show is offered by one of them. If they do not agree, the rows that any
@@ -148,11 +147,7 @@ impl ReadMachine {
         match checked {
             Err(error) => self.finish(Err(error), out),
             Ok(requirement) => {
-                self.candidates = plan.by_proximity(plan.write_set().and(plan.alive()));
-                self.candidates.retain(|index| requirement.counts(*index));
-                // While a range moves: those that stay, those that leave, and last those that enter, who lack the most.
-                let current = plan.current();
-                self.candidates.sort_by_key(|index| (!requirement.counts_for_all(*index), !current.contains(*index)));
+                self.candidates = requirement.candidates(&plan);
                 self.requirement = requirement;
                 self.plan = plan;
                 self.failed = ReplicaMask::EMPTY;
@@ -567,8 +562,7 @@ impl ReadMachine {
             assert!(self.in_flight.is_empty(), "finished, yet waiting");
             return;
         }
-        let may_be_read = |index| self.requirement.counts(index);
-        assert!(self.round.contacted.iter().all(may_be_read), "asked a replica that may not be read");
+        assert!(self.round.contacted.iter().all(|index| self.requirement.counts(index)), "asked one that counts not");
         assert!(self.in_flight_mask().and(self.failed).is_empty(), "waiting for one that failed");
         if self.state == State::Gathering {
             let possible = self.round.answered().or(self.in_flight_mask());
