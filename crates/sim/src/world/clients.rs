@@ -408,7 +408,10 @@ impl World {
         }
         let operation = busy.operation as u64;
         self.trace.note(self.now, client, "outcome", &[&operation.to_le_bytes()[..], &[fate as u8]].concat());
-        if client > 0 && fate == Fate::Acked && matches!(busy.intent, Intent::Ddl(_) | Intent::Comment | Intent::Truncate) {
+        if client > 0
+            && fate == Fate::Acked
+            && matches!(busy.intent, Intent::Ddl(_) | Intent::Comment | Intent::Truncate)
+        {
             self.judged.changes += 1;
         }
         if client == 0 {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use quorate_node::NodePhase;
 
+use super::handoff::Handoff;
 use super::{Event, World};
 use crate::checkers;
 use crate::history::{Body, Level};
@@ -46,6 +47,7 @@ pub(super) struct Director {
     since: u64,
     joined: usize,
     join_at: u64,
+    pub(super) handoff: Handoff,
 }
 
 impl Director {

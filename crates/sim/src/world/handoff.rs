@@ -34,7 +34,8 @@ impl World {
         }
         let node = self.random.below(self.started() as u64) as usize;
         self.end_process(node, true);
-        self.handoff = Handoff { node: Some(node), crash_is_due: self.random.chance(2, 3), settled_at: u64::MAX };
+        self.director.handoff =
+            Handoff { node: Some(node), crash_is_due: self.random.chance(2, 3), settled_at: u64::MAX };
         let writes = (0..self.knobs.mix.partitions)
             .map(|pk| Intent::Write { shape: WriteShape::Static { pk }, level: Level::Quorum });
         self.clients.all[0].done.clear();
@@ -43,31 +44,32 @@ impl World {
 
     /// Brings the node back.
     pub(super) fn end_handoff(&mut self) {
-        let Some(node) = self.handoff.node else { return };
+        let Some(node) = self.director.handoff.node else { return };
         self.schedule(1, Event::Start { node });
         let timeout = u64::try_from(self.knobs.timing.write_timeout.as_nanos()).unwrap_or(u64::MAX);
-        self.handoff.settled_at = self.now.saturating_add(timeout).saturating_add(SETTLING_NS);
-        if self.handoff.crash_is_due {
+        self.director.handoff.settled_at = self.now.saturating_add(timeout).saturating_add(SETTLING_NS);
+        if self.director.handoff.crash_is_due {
             let after = self.random.below(SECOND_CRASH_NS);
             self.schedule(after, Event::HandoffCrash);
         }
     }
 
     pub(super) fn crash_handoff(&mut self) {
-        self.handoff.crash_is_due = false;
-        if let Some(node) = self.handoff.node {
+        self.director.handoff.crash_is_due = false;
+        if let Some(node) = self.director.handoff.node {
             self.crash(node, true);
         }
     }
 
     /// Whether the node will not go down again, and all hints for it are stored.
     pub(super) fn handoff_is_over(&self) -> bool {
-        self.handoff.node.is_none() || (!self.handoff.crash_is_due && self.now >= self.handoff.settled_at)
+        self.director.handoff.node.is_none()
+            || (!self.director.handoff.crash_is_due && self.now >= self.director.handoff.settled_at)
     }
 
     /// Looks for what the node missed.
     pub(super) fn judge_handoff(&mut self) {
-        let Some(node) = self.handoff.node else { return };
+        let Some(node) = self.director.handoff.node else { return };
         let mut missed = Vec::new();
         for operation in &self.clients.all[0].done {
             let Body::Write { effects, .. } = &self.clients.history.records[*operation].body else { continue };

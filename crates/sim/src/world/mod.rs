@@ -27,7 +27,6 @@ use crate::trace::Trace;
 use clients::Client;
 use director::Director;
 use faults::ActiveFault;
-use handoff::Handoff;
 use node::SimNode;
 
 /// Something that is to happen.
@@ -122,7 +121,6 @@ pub struct World {
     clients: Clients,
     faults: Faults,
     director: Director,
-    handoff: Handoff,
     judged: Judged,
 }
 
@@ -202,7 +200,6 @@ impl World {
             clients,
             faults: Faults::default(),
             director: Director::default(),
-            handoff: Handoff::default(),
             judged: Judged::default(),
             knobs,
         }
