@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use quorate_model::read::LimitCounter;
 use quorate_model::read::{NamedRows, Resume};
-use quorate_model::{DecoratedKey, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Seconds};
+use quorate_model::{DecoratedKey, LiveRows, Partition, Position, ReadCommand, ReadResponse, ReadTarget, Seconds};
 
 /// Compares two places in read order: the one that is reached first is less.
 pub fn compare_places(a: &Resume, b: &Resume, reversed: bool) -> Ordering {
@@ -287,18 +287,15 @@ impl Page {
     }
 }
 
-/// The page that the one answer to a client's whole command makes, if nobody else is to be asked: [`Page::whole`] of a
-/// first page, without copying the command.
-pub fn only_answer(command: &ReadCommand, mut response: ReadResponse) -> ReadResponse {
-    if let Some(place) = &mut response.stopped_at
-        && place.position.is_some()
-        && let Some((key, partition)) = response.partitions.last()
-        && *key == place.key
-        && live_rows(partition, command.now) >= command.per_partition_limit
-    {
-        place.position = None;
-    }
-    close(command, None, response)
+/// What lives of one partition within these slices, as the only replica that is asked says it, as a page: there is nothing to
+/// go on with if all of them were read.
+pub fn only_live_answer(command: &ReadCommand, slices: &[(Position, Position)], mut live: LiveRows) -> LiveRows {
+    live.stopped_at.take_if(|place| {
+        let is_left =
+            |(start, end): &(Position, Position)| if command.reversed { start < place } else { &*place < end };
+        !slices.iter().any(is_left)
+    });
+    live
 }
 
 /// Leaves out what makes no row, and the place to go on from if nothing follows it.

@@ -153,6 +153,11 @@ pub(crate) fn collection(items: &[Bytes], per_entry: usize) -> Bytes {
 
 /// A length (-1 for null) and the bytes: also how rows are encoded.
 pub(crate) fn write_part(part: Option<&Bytes>, out: &mut Vec<u8>) {
+    write_bytes(part.map(|bytes| &bytes[..]), out);
+}
+
+/// [`write_part`] of borrowed bytes.
+pub(crate) fn write_bytes(part: Option<&[u8]>, out: &mut Vec<u8>) {
     match part {
         Some(bytes) => {
             out.extend_from_slice(&(bytes.len() as i32).to_be_bytes());

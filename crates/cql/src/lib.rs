@@ -47,6 +47,7 @@ mod options;
 mod parser;
 mod plan;
 mod prior;
+mod projection;
 mod relations;
 mod restrictions;
 mod rows;

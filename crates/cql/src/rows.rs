@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quorate_model::request::{RequestError, ResultMetadata, Rows};
 use quorate_model::wire::{Reader, Wire, WireError, Writer};
-use quorate_model::{ClusteringKey, CqlType, DecoratedKey, Partition, Row, Seconds, Token};
+use quorate_model::{ClusteringKey, CqlType, DecoratedKey, LiveRows, Partition, Row, Seconds, Token};
 
 use crate::codec;
 use crate::filter::BoundFilter;
@@ -122,6 +122,36 @@ impl ResultBuilder {
     /// Feeds a partition, or the next part of one. `complete` says that no more rows of it follow in this read (the
     /// answer did not stop inside it). Returns how many rows the answer grew by.
     pub fn push(&mut self, key: &DecoratedKey, partition: &Partition, complete: bool) -> Result<u32, RequestError> {
+        let live = partition.rows.iter().filter(|(_, row)| row.is_live(self.now));
+        let live: Vec<(&ClusteringKey, &Row)> = if self.plan.reversed { live.rev().collect() } else { live.collect() };
+        self.push_rows(key, &partition.static_row, live, complete)
+    }
+
+    /// [`ResultBuilder::push`] of what lives of the partition at the operation's `now`, in reading order.
+    pub fn push_live(&mut self, key: &DecoratedKey, live: LiveRows, complete: bool) -> Result<u32, RequestError> {
+        let broken = |error: WireError| RequestError::Server(error.to_string());
+        let plan = self.plan.clone();
+        let projection = plan.projection.as_ref().filter(|_| self.sorted.is_none() && !live.rows.is_empty());
+        let Some(projection) = projection else {
+            let rows = live.rows.decode().map_err(broken)?;
+            let rows = rows.iter().map(|(clustering, row)| (clustering, row)).collect();
+            return self.push_rows(key, &live.static_row, rows, complete);
+        };
+        let components = self.enter(key)?;
+        self.progress.partition_has_rows = true;
+        let partition_left =
+            self.per_partition_limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.progress.partition_rows));
+        let wanted = u64::from(self.rows_remaining().min(live.rows.count())).min(partition_left);
+        self.rows.reserve(live.rows.byte_count());
+        let rows = live.rows.iter().take(wanted as usize);
+        projection.write_rows((&components, &live.static_row), rows, self.now, &mut self.rows)?;
+        self.progress.partition_rows = self.progress.partition_rows.saturating_add(wanted);
+        self.count_rows(wanted as u32);
+        Ok(wanted as u32)
+    }
+
+    /// Begins with a partition, or goes on with it; gives the components of its key.
+    fn enter(&mut self, key: &DecoratedKey) -> Result<Vec<Bytes>, RequestError> {
         let count = self.plan.table.partition_key().count();
         let components = partition_components(count, &key.key).ok_or_else(|| {
             RequestError::Server(format!("partition key {:?} does not fit table {}", key.key, self.plan.table.name))
@@ -131,10 +161,18 @@ impl ResultBuilder {
             self.progress.partition_rows = 0;
             self.progress.partition_has_rows = false;
         }
+        Ok(components)
+    }
+
+    fn push_rows(
+        &mut self,
+        key: &DecoratedKey,
+        static_row: &Row,
+        live: Vec<(&ClusteringKey, &Row)>,
+        complete: bool,
+    ) -> Result<u32, RequestError> {
+        let components = self.enter(key)?;
         let before = self.row_count;
-        let static_row = &partition.static_row;
-        let live = partition.rows.iter().filter(|(_, row)| row.is_live(self.now));
-        let live: Vec<(&ClusteringKey, &Row)> = if self.plan.reversed { live.rev().collect() } else { live.collect() };
         for (clustering, row) in live {
             self.progress.partition_has_rows = true;
             if self.is_full() || (!self.plan.is_aggregate() && self.partition_is_full()) || self.has_its_distinct_row()
@@ -217,12 +255,16 @@ impl ResultBuilder {
     }
 
     fn count_row(&mut self) {
-        self.row_count = self.row_count.saturating_add(1);
+        self.count_rows(1);
+    }
+
+    fn count_rows(&mut self, count: u32) {
+        self.row_count = self.row_count.saturating_add(count);
         if let Some(left) = &mut self.page_left {
-            *left = left.saturating_sub(1);
+            *left = left.saturating_sub(count);
         }
         if let Some(left) = &mut self.progress.rows_left {
-            *left = left.saturating_sub(1);
+            *left = left.saturating_sub(u64::from(count));
         }
     }
 

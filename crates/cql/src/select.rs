@@ -13,6 +13,7 @@ use crate::filter::BoundFilter;
 use crate::keys;
 use crate::operation::ReadOperation;
 use crate::plan::{BindSettings, Plan, PlanKind, find_table, finish, key_markers};
+use crate::projection::Projection;
 use crate::restrictions::{
     Choice, Filter, FilterTest, NEEDS_FILTERING, Partitions, Restrictions, StepKind, WhereOf, analyse, column,
 };
@@ -25,6 +26,8 @@ pub struct SelectPlan {
     pub table: Arc<Table>,
     pub(crate) restrictions: Restrictions,
     pub(crate) selection: Selection,
+    /// How rows become rows of the answer, if nothing is to be computed.
+    pub(crate) projection: Option<Projection>,
     pub(crate) distinct: bool,
     pub(crate) reversed: bool,
     /// How many leading clustering columns `ORDER BY` orders by.
@@ -82,7 +85,9 @@ pub(crate) fn plan_select(select: &Select, schema: &Schema, keyspace: Option<&st
     let per_partition_limit = limit_of(select.per_partition_limit.as_ref(), "[per_partition_limit]")?;
     let limit = limit_of(select.limit.as_ref(), "[limit]")?;
     let markers = key_markers(&restrictions.partitions);
+    let is_plain = !select.distinct && restrictions.filters.is_empty();
     let plan = SelectPlan {
+        projection: if is_plain { Projection::of(&selection, &table) } else { None },
         table,
         restrictions,
         selection,

@@ -162,8 +162,13 @@ impl View<'_> {
 }
 
 /// A column's value in its CQL encoding; a collection without live elements is null.
-fn cell_value(row: &Row, id: ColumnId, cql_type: &CqlType, now: Seconds) -> Option<Bytes> {
-    let cells = match row.column(id)? {
+pub(crate) fn cell_value(row: &Row, id: ColumnId, cql_type: &CqlType, now: Seconds) -> Option<Bytes> {
+    data_value(row.column(id)?, cql_type, now)
+}
+
+/// The same for a column's content.
+pub(crate) fn data_value(data: &ColumnData, cql_type: &CqlType, now: Seconds) -> Option<Bytes> {
+    let cells = match data {
         ColumnData::Simple(cell) => return cell.value_at(now).cloned(),
         ColumnData::Complex { cells, .. } => cells,
     };

@@ -41,6 +41,7 @@ pub mod value;
 pub mod wire;
 
 pub use cell::{Cell, CellContent, ColumnData, Deletion};
+pub use codec::encoded::{EncodedColumns, EncodedRow, EncodedRows, LiveColumn, RowSummary, split_row};
 pub use consistency::Consistency;
 pub use ids::{ClusterId, ColumnId, Epoch, NodeId, TableId};
 pub use index::{Index, IndexDefinition, IndexEntry, IndexKind, IndexPart, IndexSearch, IndexSource};
@@ -48,7 +49,7 @@ pub use key::{ClusteringKey, DecoratedKey, PartitionKey, Position, Token, TokenR
 pub use mutation::Mutation;
 pub use partition::Partition;
 pub use range_tombstone::{RangeTombstone, RangeTombstones};
-pub use read::{LimitCounter, Limited, ReadCommand, ReadResponse, ReadTarget, Resume, RowChoice};
+pub use read::{LimitCounter, Limited, LiveRows, ReadCommand, ReadResponse, ReadTarget, Resume, RowChoice};
 pub use row::{Liveness, Row};
 pub use row_map::RowMap;
 pub use time::{Seconds, Timestamp, Ttl};

@@ -30,7 +30,7 @@ mod encode;
 
 use bytes::Bytes;
 
-pub use decode::decode_component;
+pub use decode::{decode_component, decode_component_into};
 pub use encode::encode_component;
 
 use crate::key::ClusteringKey;

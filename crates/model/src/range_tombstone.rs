@@ -46,9 +46,14 @@ impl RangeTombstones {
 
     /// The deletion that covers the row, if one does.
     pub fn covering(&self, key: &ClusteringKey) -> Option<Deletion> {
-        let after = self.0.partition_point(|range| range.start.0 <= key.0);
+        self.covering_bytes(&key.0)
+    }
+
+    /// [`RangeTombstones::covering`] for a key that is not held.
+    pub fn covering_bytes(&self, key: &[u8]) -> Option<Deletion> {
+        let after = self.0.partition_point(|range| *range.start.0 <= *key);
         let range = self.0.get(after.checked_sub(1)?)?;
-        (key.0 < range.end.0).then_some(range.deletion)
+        (*key < *range.end.0).then_some(range.deletion)
     }
 
     /// Adds one range; where it overlaps others, the greater deletion stands. A range that is empty adds nothing.

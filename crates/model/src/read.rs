@@ -1,9 +1,11 @@
 //! What a replica is asked to read, and its answer.
 
+use crate::codec::encoded::EncodedRows;
 use crate::ids::TableId;
 use crate::index::IndexSearch;
 use crate::key::{ClusteringKey, DecoratedKey, Position, Token};
 use crate::partition::{Partition, row_size_hint};
+use crate::row::Row;
 use crate::time::Seconds;
 use crate::wire::Wire;
 
@@ -85,6 +87,18 @@ pub struct ReadResponse {
     pub stopped_at: Option<Resume>,
 }
 
+/// What lives of one partition, for a reader that has nothing to merge it with: no tombstones, and no rows that are dead at
+/// the command's `now`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct LiveRows {
+    /// The static row, dead cells included.
+    pub static_row: Row,
+    /// Rows in reading order.
+    pub rows: EncodedRows,
+    /// Set if a limit was met: rows from here on (before it, if reversed) are not in it.
+    pub stopped_at: Option<Position>,
+}
+
 /// Counts rows in read order and says where a read stops. Storage and coordinator both cut with it, so that what a
 /// replica leaves out is what a coordinator would have left out.
 #[derive(Clone, Debug)]
@@ -123,8 +137,14 @@ impl LimitCounter {
         self.rows_left
     }
 
-    /// Takes a row; tells whether the read goes on.
-    fn take(&mut self, bytes: usize, live: bool) -> bool {
+    /// Takes a partition's key and all of it but the rows.
+    pub fn take_head(&mut self, key: &DecoratedKey, head: &Partition) {
+        self.take(key.key.0.len() + head.header_size_hint(), false);
+    }
+
+    /// Takes a row of so many bytes, its key included; tells whether the read goes on.
+    #[inline]
+    pub fn take(&mut self, bytes: usize, live: bool) -> bool {
         self.bytes_left = self.bytes_left.saturating_sub(bytes);
         self.rows_left = self.rows_left.saturating_sub(u32::from(live));
         self.stopped = self.bytes_left == 0 || self.rows_left == 0;
@@ -145,7 +165,7 @@ impl ReadCommand {
         let mut partition = partition;
         let mut taken = 0u32;
         let mut cut: Option<(Position, bool)> = None;
-        counter.take(key.key.0.len() + partition.header_size_hint(), false);
+        counter.take_head(key, &partition);
         let mut take = |row_key: &ClusteringKey, row: &crate::row::Row| {
             let live = row.is_live(self.now);
             taken = taken.saturating_add(u32::from(live));

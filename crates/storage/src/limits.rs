@@ -4,8 +4,16 @@
 pub const BLOCK_BYTES_MAX: u32 = 256 * 1024 * 1024;
 /// Rows that one read takes from a memtable before it looks whether it needs more.
 pub const MEMTABLE_WINDOW_ROWS_MIN: usize = 64;
+/// Bytes of rows that it takes before it looks whether it needs more, at least.
+pub const MEMTABLE_WINDOW_BYTES_MIN: usize = 64 * 1024;
 /// Bytes of rows that one read copies from memtables of one partition; a read that needs more stops there as at a limit.
 pub const MEMTABLE_WINDOW_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of neighbouring rows that a memtable keeps in one piece of memory; a longer row has one of its own.
+pub const MEMTABLE_RUN_BYTES: usize = 4096;
+/// Rows for which a read makes room when it has seen the first.
+pub const LIVE_ROWS_AHEAD_MAX: u32 = 128;
+/// Bytes of that room.
+pub const LIVE_BYTES_AHEAD_MAX: usize = 32 * 1024;
 /// Rows of one partition of which deletions leave nothing, after which a read stops as at a limit.
 pub const DEAD_ROWS_MAX: usize = 1_000_000;
 /// Rows and partitions merged by a read that may not block; beyond it the answer is `NeedsDisk`.

@@ -8,8 +8,8 @@ mod common;
 use common::*;
 use quorate_env::Random;
 use quorate_model::read::Resume;
-use quorate_model::{Position, ReadCommand, ReadTarget, Timestamp, Token};
-use quorate_storage::{Access, ReadError, StorageJob};
+use quorate_model::{Position, ReadCommand, ReadResponse, ReadTarget, Timestamp, Token};
+use quorate_storage::{Access, ReadError, Storage, StorageJob};
 
 const TABLES: u8 = 3;
 
@@ -87,6 +87,7 @@ fn history(seed: u64, steps: u64) {
                     Ok(answer) => assert_eq!(answer, expected),
                     Err(error) => assert_eq!(error, ReadError::NeedsDisk),
                 }
+                check_live(&storage, &command, expected);
             }
         }
     }
@@ -109,6 +110,27 @@ fn history(seed: u64, steps: u64) {
     drop(storage);
     for (path, _) in disk.snapshot_paths() {
         assert!(!path.ends_with(".tmp"), "{path} was left behind");
+    }
+}
+
+/// What lives of one partition is what the whole answer has of it, without what is dead.
+fn check_live(storage: &Storage, command: &ReadCommand, expected: ReadResponse) {
+    let ReadTarget::Partition(key) = &command.target else { return };
+    let stopped_at = expected.stopped_at.and_then(|resume| resume.position);
+    let partition = expected.partitions.into_iter().next().map(|(_, partition)| partition).unwrap_or_default();
+    let mut rows: Vec<_> = partition.rows.into_iter().filter(|(_, row)| row.is_live(command.now)).collect();
+    if command.reversed {
+        rows.reverse();
+    }
+    let expected = (rows, partition.static_row, stopped_at);
+    for access in [Access::Disk, Access::MemoryOnly] {
+        match storage.read_live(command, key, &command.slices, access) {
+            Ok(live) => {
+                assert_eq!(live.rows.count() as usize, live.rows.iter().count());
+                assert_eq!((live.rows.decode().unwrap(), live.static_row, live.stopped_at), expected, "{command:?}");
+            }
+            Err(error) => assert_eq!((error, access), (ReadError::NeedsDisk, Access::MemoryOnly)),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use quorate_cql::system_tables::{NodeFact, NodeFacts};
 use quorate_cql::*;
 use quorate_model::request::{BoundValue, RequestError, Rows, Values};
 use quorate_model::schema::Schema;
+use quorate_model::wire::Wire;
 use quorate_model::*;
 
 /// A cluster of one, without replicas.
@@ -175,12 +176,16 @@ impl World {
     fn read(&self, read: &ReadOperation, plan: &Plan) -> Result<Rows, RequestError> {
         let partitions = self.partitions(plan);
         let mut builder = ResultBuilder::new(read, None, None);
+        let mut of_live = ResultBuilder::new(read, None, None);
         for command in &read.commands {
             for (key, partition) in system_tables::read_virtual(command, &partitions) {
                 builder.push(&key, &partition, true)?;
+                of_live.push_live(&key, live(&partition, command), true)?;
             }
         }
-        builder.finish(read, None)
+        let rows = builder.finish(read, None)?;
+        same(&of_live.finish(read, None)?, &rows);
+        Ok(rows)
     }
 
     /// All pages of a query, read a few rows at a time the way a node does.
@@ -202,7 +207,8 @@ impl World {
         // Where reading goes on: command, partition, rows of it already read.
         let mut place = (0, 0, 0);
         loop {
-            let mut builder = ResultBuilder::new(&read, Some(page_size), progress.take());
+            let mut builder = ResultBuilder::new(&read, Some(page_size), progress.clone());
+            let mut of_live = ResultBuilder::new(&read, Some(page_size), progress.take());
             while !builder.is_full() && place.0 < read.commands.len() {
                 let command = &read.commands[place.0];
                 let found = system_tables::read_virtual(command, &partitions);
@@ -219,7 +225,10 @@ impl World {
                 let wanted: Vec<&ClusteringKey> = order.iter().skip(place.2).take(take).copied().collect();
                 part.rows.retain(|key, _| wanted.contains(&key));
                 let complete = place.2 + wanted.len() >= keys.len();
-                builder.push(key, &part, complete).unwrap();
+                let added = builder.push(key, &part, complete).unwrap();
+                assert_eq!(of_live.push_live(key, live(&part, command), complete).unwrap(), added);
+                assert_eq!(of_live.progress(), builder.progress());
+                assert_eq!(of_live.has_refused(), builder.has_refused());
                 if builder.has_refused() {
                     break;
                 }
@@ -227,7 +236,9 @@ impl World {
             }
             progress = Some(builder.progress().clone());
             let exhausted = builder.is_exhausted() || place.0 >= read.commands.len();
-            pages.push(builder.finish(&read, None).unwrap());
+            let page = builder.finish(&read, None).unwrap();
+            same(&of_live.finish(&read, None).unwrap(), &page);
+            pages.push(page);
             if exhausted {
                 return pages;
             }
@@ -238,6 +249,24 @@ impl World {
     pub fn show(&mut self, text: &str) -> Vec<String> {
         show(&self.run(text).unwrap_or_else(|error| panic!("{text}: {error}")).expect("rows"))
     }
+}
+
+/// What a replica that is asked alone says of a partition.
+fn live(partition: &Partition, command: &ReadCommand) -> LiveRows {
+    let mut live = LiveRows { static_row: partition.static_row.clone(), ..LiveRows::default() };
+    let rows = partition.rows.iter().filter(|(_, row)| row.is_live(command.now));
+    let mut push = |(key, row): (&ClusteringKey, &Row)| live.rows.push(&key.0, EncodedRow(&row.to_bytes()));
+    if command.reversed {
+        rows.rev().for_each(&mut push)
+    } else {
+        rows.for_each(&mut push)
+    }
+    live
+}
+
+/// Both ways of building an answer give the same bytes.
+fn same(of_live: &Rows, rows: &Rows) {
+    assert_eq!((of_live.row_count, &of_live.data), (rows.row_count, &rows.data));
 }
 
 pub fn show(rows: &Rows) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Binary encodings ([`Wire`]) of all words that are logged, stored or sent.
 
+pub(crate) mod encoded;
 mod index;
 mod partition;
 mod read;

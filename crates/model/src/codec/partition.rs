@@ -35,16 +35,16 @@ use crate::row_map::RowMap;
 use crate::time::{Seconds, Timestamp, Ttl};
 use crate::wire::{Reader, Wire, WireError, Writer};
 
-const KIND_LIVE: u8 = 0;
-const KIND_EXPIRING: u8 = 1;
-const KIND_TOMBSTONE: u8 = 2;
-const KIND_COMPLEX: u8 = 3;
-const KIND_COMPLEX_DELETED: u8 = 4;
+pub(super) const KIND_LIVE: u8 = 0;
+pub(super) const KIND_EXPIRING: u8 = 1;
+pub(super) const KIND_TOMBSTONE: u8 = 2;
+pub(super) const KIND_COMPLEX: u8 = 3;
+pub(super) const KIND_COMPLEX_DELETED: u8 = 4;
 
-const ROW_LIVENESS: u8 = 1;
-const ROW_EXPIRES: u8 = 2;
-const ROW_DELETION: u8 = 4;
-const ROW_COLUMNS: u8 = 8;
+pub(super) const ROW_LIVENESS: u8 = 1;
+pub(super) const ROW_EXPIRES: u8 = 2;
+pub(super) const ROW_DELETION: u8 = 4;
+pub(super) const ROW_COLUMNS: u8 = 8;
 
 const PARTITION_DELETION: u8 = 1;
 const PARTITION_STATIC: u8 = 2;

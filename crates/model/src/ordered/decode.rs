@@ -27,6 +27,71 @@ pub fn decode_component(cql_type: &CqlType, descending: bool, input: &mut &[u8])
     Ok(value.map(Bytes::from))
 }
 
+/// [`decode_component`] that appends the value to `out`; false if it is null. After an error `out` may have grown.
+#[inline]
+pub fn decode_component_into(
+    cql_type: &CqlType,
+    descending: bool,
+    input: &mut &[u8],
+    out: &mut Vec<u8>,
+) -> Result<bool, ValueError> {
+    let inverted = if descending { 0xff } else { 0 };
+    if let Some((marker, rest)) = input.split_first()
+        && marker ^ inverted == VALUE
+    {
+        // Usual types need no memory of their own.
+        let (length, is_signed) = match cql_type {
+            CqlType::Boolean => (1, false),
+            CqlType::TinyInt => (1, true),
+            CqlType::SmallInt => (2, true),
+            CqlType::Int => (4, true),
+            CqlType::BigInt | CqlType::Counter | CqlType::Timestamp => (8, true),
+            CqlType::Time => (8, false),
+            CqlType::Date => (4, false),
+            CqlType::Ascii | CqlType::Text | CqlType::Blob | CqlType::Inet | CqlType::Duration => {
+                *input = unescape(rest, inverted, out).ok_or_else(|| bad(cql_type))?;
+                return Ok(true);
+            }
+            _ => (0, false),
+        };
+        if length > 0 {
+            let (body, rest) = rest.split_at_checked(length).ok_or_else(|| bad(cql_type))?;
+            let start = out.len();
+            out.extend(body.iter().map(|byte| byte ^ inverted));
+            if is_signed && let Some(first) = out.get_mut(start) {
+                *first ^= 0x80;
+            }
+            *input = rest;
+            return Ok(true);
+        }
+    }
+    let value = decode_component(cql_type, descending, input)?;
+    if let Some(value) = &value {
+        out.extend_from_slice(value);
+    }
+    Ok(value.is_some())
+}
+
+/// Appends bytes in which zeros are escaped; gives what follows their end.
+fn unescape<'a>(mut input: &'a [u8], inverted: u8, out: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        let end = input.iter().position(|byte| *byte == inverted)?;
+        let (plain, rest) = input.split_at_checked(end)?;
+        match inverted {
+            0 => out.extend_from_slice(plain),
+            _ => out.extend(plain.iter().map(|byte| byte ^ inverted)),
+        }
+        let (_, rest) = rest.split_first()?;
+        let (escaped, rest) = rest.split_first()?;
+        input = rest;
+        match escaped ^ inverted {
+            0 => return Some(input),
+            1 => out.push(0),
+            _ => return None,
+        }
+    }
+}
+
 /// The input, with every byte inverted if the component descends.
 struct Source<'a> {
     input: &'a [u8],

@@ -12,11 +12,11 @@ use std::time::Duration;
 use quorate_coordinator::batch::{BatchMachine, BatchOutput};
 use quorate_coordinator::message::{EncodedMutation, ReplicaResponse};
 use quorate_coordinator::write::WriteOutput;
-use quorate_coordinator::{Requirement, reconcile};
+use quorate_coordinator::{Continuation, Requirement, reconcile};
 use quorate_env::Instant;
 use quorate_model::read::RowChoice;
 use quorate_model::request::{Answer, ClientResponse, RequestError, WriteType};
-use quorate_model::{Consistency, Mutation, ReadCommand, ReadResponse, ReadTarget, TableId, Token};
+use quorate_model::{Consistency, LiveRows, Mutation, ReadCommand, ReadTarget, TableId, Token};
 use quorate_storage::Access;
 
 use super::calls::Call;
@@ -109,29 +109,36 @@ impl Worker {
         Requirement::is_one(consistency, &placement.factors) && readable
     }
 
-    /// Reads here and now; `None` if a machine is to do it.
+    /// Reads here and now what the command wants, from where an earlier page stopped; `None` if a machine is to do it.
     pub(super) fn read_alone(
         &mut self,
         op: &Op,
         command: &ReadCommand,
-        consistency: Consistency,
-        timeout: Duration,
-    ) -> Option<ReadResponse> {
+        resume: Option<&Continuation>,
+        (consistency, timeout): (Consistency, Duration),
+    ) -> Option<LiveRows> {
         let ReadTarget::Partition(key) = &command.target else { return None };
         if op.trace.is_some() || command.rows != RowChoice::All || timeout < Duration::from_millis(1) {
             return None;
         }
+        let left = match resume {
+            // How many rows of the partition may still be given is for a machine to count.
+            Some(_) if command.per_partition_limit != u32::MAX => return None,
+            Some(resume) => Some(command.slices_from(&resume.place)).filter(|slices| !slices.is_empty())?,
+            None => Vec::new(),
+        };
+        let slices = if resume.is_some() { &left } else { &command.slices };
         let placement = self.snapshot.table(command.table)?;
         if !self.reads_alone(placement, key.token, consistency) {
             return None;
         }
         let book = &mut self.replica.book;
         let began = book.begin(&self.shared, command.table);
-        let response = self.shared.storage().read(command, Access::MemoryOnly).ok()?;
+        let live = self.shared.storage().read_live(command, key, slices, Access::MemoryOnly).ok()?;
         book.end(&self.shared, (command.table, Series::LocalRead), began);
         self.shared.metrics.coordinated_reads_total.increment();
         self.shared.metrics.replica_reads_total.increment();
-        let answer = reconcile::only_answer(command, response);
+        let answer = reconcile::only_live_answer(command, slices, live);
         book.end(&self.shared, (command.table, Series::CoordinatorRead), began);
         Some(answer)
     }

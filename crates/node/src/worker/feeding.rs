@@ -4,7 +4,10 @@ use quorate_coordinator::Continuation;
 use quorate_cql::ResultBuilder;
 use quorate_model::read::Resume;
 use quorate_model::request::RequestError;
-use quorate_model::{ClusteringKey, DecoratedKey, Partition, Position, ReadResponse, Row, RowMap};
+use quorate_model::wire::WireError;
+use quorate_model::{
+    ClusteringKey, DecoratedKey, LiveRows, Partition, Position, ReadResponse, ReadTarget, Row, RowMap,
+};
 
 use super::reads::{Goal, ReadOp};
 
@@ -113,6 +116,29 @@ fn single_rows(partition: &Partition, reversed: bool) -> Vec<(Option<Position>, 
         rows.push((None, partition.clone()));
     }
     rows
+}
+
+/// [`feed`] of what lives of the one partition that the current command names.
+pub(super) fn feed_live(read: &mut ReadOp, live: LiveRows) -> Result<(), RequestError> {
+    let Some(ReadTarget::Partition(key)) = read.current().map(|command| &command.target) else { return Ok(()) };
+    let key = key.clone();
+    let stopped_at = live.stopped_at.clone().map(|place| Resume { key: key.clone(), position: Some(place) });
+    if let Goal::Answer(answering) = &mut read.goal
+        && !answering.operation.is_filtering()
+        && !answering.operation.is_aggregate()
+        && let Some(builder) = &mut answering.builder
+    {
+        let earlier = read.resume.as_ref().filter(|resume| resume.place.key == key);
+        let rows_given = earlier.map_or(0, |resume| resume.rows_given).saturating_add(live.rows.count());
+        builder.push_live(&key, live, stopped_at.is_none())?;
+        read.go_on(stopped_at.map(|place| Continuation { place, rows_given }));
+        return Ok(());
+    }
+    let broken = |error: WireError| RequestError::Server(error.to_string());
+    let rows = live.rows.decode().map_err(broken)?.into_iter().collect();
+    let partition = Partition { static_row: live.static_row, rows, ..Partition::default() };
+    let partitions = if partition.is_empty() { Vec::new() } else { Vec::from([(key, partition)]) };
+    feed(read, ReadResponse { partitions, stopped_at })
 }
 
 /// Feeds a partition row by row, so that a page that is full in its midst ends exactly there: gives that place and the

@@ -12,10 +12,10 @@ use quorate_cql::{PageProgress, ReadOperation, ResultBuilder};
 use quorate_env::Instant;
 use quorate_model::request::{Answer, RequestError};
 use quorate_model::wire::Wire;
-use quorate_model::{Consistency, NodeId, ReadCommand, ReadResponse, ReadTarget, Token};
+use quorate_model::{Consistency, LiveRows, NodeId, ReadCommand, ReadResponse, ReadTarget, Token};
 
 use super::calls::Call;
-use super::feeding::feed;
+use super::feeding::{feed, feed_live};
 use super::modifications::{Modification, PendingWrites};
 use super::op::{Kind, Op};
 use super::{CallTarget, Step, Worker};
@@ -217,20 +217,17 @@ impl Worker {
             let command = page_command(command, answering, remaining);
             let table = Arc::clone(&answering.operation.plan.table);
             let (resume, consistency, timeout) = (read.resume.clone(), read.consistency, read.timeout);
-            let found = match self.read_virtual(&table, &command, resume.as_ref()) {
-                None if resume.is_none() => self.read_alone(op, &command, consistency, timeout),
-                found => found,
+            let virtual_rows = self.read_virtual(&table, &command, resume.as_ref());
+            let fed = if let Some(response) = virtual_rows {
+                self.take_page(step, op, response)
+            } else if let Some(live) = self.read_alone(op, &command, resume.as_ref(), (consistency, timeout)) {
+                self.take_live(step, op, live)
+            } else {
+                self.start_next(step, id, op, command);
+                return;
             };
-            match found {
-                Some(response) => {
-                    if !self.take_page(step, op, response) {
-                        return;
-                    }
-                }
-                None => {
-                    self.start_next(step, id, op, command);
-                    return;
-                }
+            if !fed {
+                return;
             }
         }
     }
@@ -404,6 +401,18 @@ impl Worker {
     fn take_page(&mut self, step: &mut Step<'_>, op: &mut Op, response: ReadResponse) -> bool {
         let Kind::Read(read) = &mut op.kind else { return false };
         match feed(read, response) {
+            Ok(()) => true,
+            Err(error) => {
+                self.answer(step, op, Err(error));
+                false
+            }
+        }
+    }
+
+    /// Feeds what lives of a partition to the result; false if the client was answered with an error.
+    fn take_live(&mut self, step: &mut Step<'_>, op: &mut Op, live: LiveRows) -> bool {
+        let Kind::Read(read) = &mut op.kind else { return false };
+        match feed_live(read, live) {
             Ok(()) => true,
             Err(error) => {
                 self.answer(step, op, Err(error));

@@ -11,7 +11,7 @@ use super::pending::Pending;
 use super::tasks::Tasks;
 use crate::commit_log::CommitLog;
 use crate::compaction::merge::PartialFile;
-use crate::error::StorageError;
+use crate::error::{CorruptionError, StorageError};
 use crate::index::TableIndex;
 use crate::manifest::{Manifest, sstable_path};
 use crate::memtable::Memtable;
@@ -106,6 +106,19 @@ impl Table {
 
     pub(crate) fn view(&self) -> Arc<TableView> {
         read(&self.state).view.clone()
+    }
+
+    /// The view, unless a lost range is wanted: an answer without what was lost would be stale without saying so.
+    pub(super) fn view_unless(
+        &self,
+        is_wanted: impl Fn(&LostRange) -> bool,
+    ) -> Result<Arc<TableView>, CorruptionError> {
+        let state = read(&self.state);
+        if let Some(lost) = state.lost.iter().find(|lost| is_wanted(lost)) {
+            let problem = format!("tokens {} to {} are lost here until they are rebuilt", lost.first, lost.last);
+            return Err(CorruptionError { path: lost.path.clone(), offset: 0, problem });
+        }
+        Ok(state.view.clone())
     }
 
     pub(super) fn settings(&self) -> TableSettings {

@@ -17,14 +17,14 @@ use bytes::Bytes;
 use quorate_env::Disk;
 use quorate_model::wire::Wire;
 use quorate_model::{
-    IndexDefinition, Mutation, ReadCommand, ReadResponse, ReadTarget, RowChoice, Seconds, TableId, Timestamp,
+    DecoratedKey, IndexDefinition, LiveRows, Mutation, Position, ReadCommand, ReadResponse, ReadTarget, RowChoice,
+    Seconds, TableId, Timestamp,
 };
 
 pub(crate) use self::core::{Engine, Table};
 use self::core::{lock, write};
 pub(crate) use self::indexes::is_long_expired;
 pub use self::job::StorageJob;
-use crate::error::CorruptionError;
 use crate::hints::{HintLog, HintOpenReport};
 use crate::snapshot;
 use crate::{
@@ -188,14 +188,29 @@ impl Storage {
                 RowChoice::All | RowChoice::Named(_) => Ok(ReadResponse::default()),
             };
         };
-        if let Some(lost) = table.state().lost.iter().find(|lost| touches(&command.target, lost)) {
-            let problem = format!("tokens {} to {} are lost here until they are rebuilt", lost.first, lost.last);
-            return Err(CorruptionError { path: lost.path.clone(), offset: 0, problem }.into());
-        }
+        table.view_unless(|lost| touches(&command.target, lost))?;
         if let RowChoice::Index(search) = &command.rows {
             return self.engine.search(&table, command, search, access);
         }
         self.read_remains(command, access)
+    }
+
+    /// Reads what lives of one partition, within these slices and the command's limits, at its `now`: for whoever asks no
+    /// other replica and merges it with nothing. It says what [`Self::read`] says, at a fraction of the cost.
+    pub fn read_live(
+        &self,
+        command: &ReadCommand,
+        key: &DecoratedKey,
+        slices: &[(Position, Position)],
+        access: Access,
+    ) -> Result<LiveRows, ReadError> {
+        let Some(table) = self.engine.find_table(command.table) else { return Ok(LiveRows::default()) };
+        let view = table.view_unless(|lost| lost.first <= key.token && key.token <= lost.last)?;
+        let answer = crate::read::read_live(&view, command, (key, slices), access);
+        if matches!(answer, Err(ReadError::Corrupt(_))) {
+            self.engine.quarantine(&table);
+        }
+        answer
     }
 
     /// As [`Self::read`], but of lost ranges gives what is left. That is never an answer: only something to merge into

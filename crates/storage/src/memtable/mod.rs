@@ -6,6 +6,7 @@
 
 mod key;
 mod packed;
+mod runs;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,10 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use quorate_model::{
-    ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, RangeTombstones, Row, RowMap, Token,
+    ClusteringKey, DecoratedKey, EncodedRows, Partition, PartitionKey, Position, RangeTombstones, Row, RowMap, Token,
 };
 
 use crate::LogPosition;
+use crate::limits::{MEMTABLE_WINDOW_BYTES_MAX, MEMTABLE_WINDOW_BYTES_MIN, MEMTABLE_WINDOW_ROWS_MIN};
 use crate::sstable::KeyBound;
 pub(crate) use key::MemoryKey;
 pub(crate) use packed::PackedPartition;
@@ -41,9 +43,14 @@ pub(crate) struct MemoryPart {
     /// The partition without rows.
     pub(crate) head: Partition,
     /// Rows within the slices, in the read's direction.
-    pub(crate) rows: Vec<(ClusteringKey, Row)>,
+    pub(crate) rows: EncodedRows,
     /// Whether there are more rows than the window allowed.
     pub(crate) cut: bool,
+}
+
+/// Decodes rows that a memtable has packed.
+pub(crate) fn decode(rows: EncodedRows) -> Vec<(ClusteringKey, Row)> {
+    packed::expect(rows.decode())
 }
 
 /// How many rows a read copies at most.
@@ -51,6 +58,26 @@ pub(crate) struct MemoryPart {
 pub(crate) struct Window {
     pub(crate) rows: usize,
     pub(crate) bytes: usize,
+}
+
+impl Window {
+    /// For a read that wants so many live rows and bytes.
+    pub(crate) fn of(rows: usize, bytes: usize) -> Self {
+        Self {
+            rows: rows.saturating_mul(2).max(MEMTABLE_WINDOW_ROWS_MIN),
+            bytes: bytes.clamp(MEMTABLE_WINDOW_BYTES_MIN, MEMTABLE_WINDOW_BYTES_MAX),
+        }
+    }
+
+    /// The next size.
+    pub(crate) fn wider(self) -> Self {
+        Self { rows: self.rows.saturating_mul(8), bytes: self.bytes.saturating_mul(8).min(MEMTABLE_WINDOW_BYTES_MAX) }
+    }
+
+    /// Whether the next size would be the same.
+    pub(crate) fn is_widest(self) -> bool {
+        self.bytes >= MEMTABLE_WINDOW_BYTES_MAX && self.rows >= MEMTABLE_WINDOW_BYTES_MAX
+    }
 }
 
 impl Memtable {
@@ -114,34 +141,32 @@ impl Memtable {
         reversed: bool,
         window: Window,
     ) -> Option<MemoryPart> {
+        self.with_partition(key, |partition| {
+            let head = partition.head().map_or_else(Partition::default, |head| Partition {
+                deletion: head.deletion,
+                static_row: head.static_row.clone(),
+                rows: RowMap::new(),
+                range_tombstones: clipped(&head.range_tombstones, slices),
+            });
+            let mut part = MemoryPart { head, rows: EncodedRows::default(), cut: false };
+            let mut bytes = 0;
+            partition.rows_within(slices, reversed, &mut |row| {
+                if part.rows.count() as usize >= window.rows || bytes >= window.bytes {
+                    part.cut = true;
+                    return false;
+                }
+                bytes += row.size();
+                part.rows.push(row.key, row.encoded());
+                true
+            });
+            part
+        })
+    }
+
+    /// Looks at a partition where it is, at one moment: nobody changes it in the meantime, nor others near it.
+    pub(crate) fn with_partition<T>(&self, key: &DecoratedKey, look: impl FnOnce(&PackedPartition) -> T) -> Option<T> {
         let shard = self.shard(self.shard_of(key.token))?;
-        let partition = shard.get(&MemoryKey::of(key))?;
-        let head = partition.head().map_or_else(Partition::default, |head| Partition {
-            deletion: head.deletion,
-            static_row: head.static_row.clone(),
-            rows: RowMap::new(),
-            range_tombstones: clipped(&head.range_tombstones, slices),
-        });
-        let mut part = MemoryPart { head, rows: Vec::new(), cut: false };
-        let mut bytes = 0;
-        let mut take = |row: packed::PackedRow<'_>| {
-            if part.rows.len() >= window.rows || bytes >= window.bytes {
-                part.cut = true;
-                return false;
-            }
-            bytes += row.size();
-            part.rows.push(row.unpack());
-            true
-        };
-        let mut slice = |(start, end): &(Position, Position)| {
-            start >= end || partition.rows_between((start, end), reversed, &mut take)
-        };
-        if reversed {
-            slices.iter().rev().all(&mut slice);
-        } else {
-            slices.iter().all(&mut slice);
-        }
-        Some(part)
+        shard.get(&MemoryKey::of(key)).map(look)
     }
 
     /// The first key within the bound.

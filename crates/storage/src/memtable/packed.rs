@@ -1,23 +1,23 @@
 //! Partitions as memtables keep them: every row in its encoding, in memory of its own.
 //!
 //! A row of a hundred bytes as [`Row`] takes ten times as much: a B-tree leaf has room for eleven, and each value holds on
-//! to the buffer in which it came over the network. Packed, it takes what it says it takes, and a partition of one row, the
-//! usual one, needs no tree. Changes unpack the rows that they touch, merge by the model's rules, and pack the result.
+//! to the buffer in which it came over the network. Packed, it takes what it says it takes; a partition of one row, the
+//! usual one, needs no tree, and many rows lie side by side in runs. Changes unpack the rows that they touch, merge by the model's rules, and pack the result.
 //!
 //! ```text
 //! the one row   clustering key (len, bytes) | row        as `model::codec` has them
-//! many rows     a map from clustering keys to rows
+//! many rows     runs of them, in a tree
 //! ```
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use bytes::{Bytes, BytesMut};
 use quorate_model::wire::{Reader, Wire, Writer};
-use quorate_model::{ClusteringKey, ColumnData, ColumnId, Partition, Position, Row, RowMap as Unpacked};
+use quorate_model::{ClusteringKey, ColumnData, ColumnId, EncodedRow, Partition, Position, Row, RowMap as Unpacked};
 
-/// What a B-tree's nodes and two allocations cost a row, about.
+use super::runs::Runs;
+
+/// What a run's room for more, its index and the tree of runs cost a row, about.
 const ROW_OVERHEAD: usize = 64;
 
 /// A partition, canonical at all times.
@@ -28,14 +28,12 @@ pub(crate) struct PackedPartition {
     rows: Rows,
 }
 
-type RowMap = BTreeMap<Box<[u8]>, Box<[u8]>>;
-
 #[derive(Default)]
 enum Rows {
     #[default]
     None,
     One(Box<[u8]>),
-    Many(Box<RowMap>),
+    Many(Box<Runs>),
 }
 
 impl PackedPartition {
@@ -96,16 +94,17 @@ impl PackedPartition {
                 }
             }
             Rows::Many(rows) => {
-                if let Some(packed) = rows.get_mut(&key.0[..]) {
+                if let Some(packed) = rows.get(&key.0) {
                     let before = row_size(&key.0, packed);
                     let mut merged = unpack(packed);
                     merged.merge(row);
                     if merged.is_empty() {
-                        rows.remove(&key.0[..]);
+                        rows.remove(&key.0);
                         return -before;
                     }
-                    *packed = pack(&merged);
-                    return row_size(&key.0, packed) - before;
+                    let packed = pack(&merged);
+                    rows.put(&key.0, packed.as_slice());
+                    return row_size(&key.0, packed.as_slice()) - before;
                 }
             }
             Rows::None => {}
@@ -131,9 +130,10 @@ impl PackedPartition {
             }
             Rows::One(one) => {
                 let (first, packed) = split(one);
-                let (first, packed): (Box<[u8]>, Box<[u8]>) = (first.into(), packed.into());
-                grown = row_size(&first, &packed) - one_size(one);
-                self.rows = Rows::Many(Box::new(BTreeMap::from([(first, packed)])));
+                grown = row_size(first, packed) - one_size(one);
+                let mut runs = Box::new(Runs::default());
+                runs.put(first, packed);
+                self.rows = Rows::Many(runs);
                 match &mut self.rows {
                     Rows::Many(rows) => rows,
                     Rows::None | Rows::One(_) => return grown,
@@ -142,13 +142,9 @@ impl PackedPartition {
             Rows::Many(rows) => rows,
         };
         let packed = pack(row);
-        grown += row_size(key, &packed);
-        match rows.entry(key.into()) {
-            Entry::Vacant(place) => {
-                place.insert(packed);
-            }
-            Entry::Occupied(_) => panic!("a row that is there already"),
-        }
+        grown += row_size(key, packed.as_slice());
+        debug_assert!(rows.get(key).is_none(), "a row that is there already");
+        rows.put(key, packed.as_slice());
         grown
     }
 
@@ -167,12 +163,16 @@ impl PackedPartition {
                 size
             }
             Rows::Many(rows) => {
-                let keys: Vec<Box<[u8]>> = rows.range::<[u8], _>((start, end)).map(|(key, _)| key.clone()).collect();
+                let mut taken: Vec<(ClusteringKey, Row)> = Vec::new();
+                rows.between((start, end), false, |key, packed| {
+                    taken.push((ClusteringKey(Bytes::copy_from_slice(key)), unpack(packed)));
+                    true
+                });
                 let mut size = 0;
-                for key in keys {
-                    let Some(packed) = rows.remove(&key) else { continue };
-                    size += row_size(&key, &packed);
-                    into.insert(ClusteringKey(Bytes::from(key)), unpack(&packed));
+                for (key, row) in taken {
+                    size += rows.get(&key.0).map_or(0, |packed| row_size(&key.0, packed));
+                    rows.remove(&key.0);
+                    into.insert(key, row);
                 }
                 size
             }
@@ -209,10 +209,21 @@ impl PackedPartition {
                 !contains(bounds.0, bounds.1, key) || take(PackedRow { key, packed, one: Some(one) })
             }
             Rows::Many(rows) => {
-                let mut range = rows.range::<[u8], _>(bounds).map(|(key, packed)| row_of(key, packed));
-                if reversed { range.rev().all(take) } else { range.all(take) }
+                rows.between(bounds, reversed, |key, packed| take(PackedRow { key, packed, one: None }))
             }
         }
+    }
+
+    /// [`Self::rows_between`] for each of the slices, which ascend.
+    pub(crate) fn rows_within(
+        &self,
+        slices: &[(Position, Position)],
+        reversed: bool,
+        take: &mut impl FnMut(PackedRow<'_>) -> bool,
+    ) {
+        let mut goes_on =
+            |(start, end): &(Position, Position)| start >= end || self.rows_between((start, end), reversed, take);
+        let _ = if reversed { slices.iter().rev().all(&mut goes_on) } else { slices.iter().all(&mut goes_on) };
     }
 
     /// All rows, in order.
@@ -226,7 +237,8 @@ impl PackedPartition {
             let (key, packed) = split(one);
             PackedRow { key, packed, one: Some(one) }
         });
-        one.chain(many.into_iter().flat_map(|rows| rows.iter()).map(|(key, packed)| row_of(key, packed)))
+        let many = many.into_iter().flat_map(|rows| rows.iter());
+        one.chain(many.map(|(key, packed)| PackedRow { key, packed, one: None }))
     }
 
     /// The whole of it.
@@ -259,20 +271,21 @@ impl PackedRow<'_> {
         }
     }
 
+    /// The row itself, where it is.
+    pub(crate) fn encoded(&self) -> EncodedRow<'_> {
+        EncodedRow(self.packed)
+    }
+
     /// About how many bytes it takes.
     pub(crate) fn size(&self) -> usize {
         self.key.len() + self.packed.len() + ROW_OVERHEAD
     }
 }
 
-fn row_of<'a>(key: &'a [u8], packed: &'a [u8]) -> PackedRow<'a> {
-    PackedRow { key, packed, one: None }
-}
-
-fn pack(row: &Row) -> Box<[u8]> {
+fn pack(row: &Row) -> Writer {
     let mut out = Writer::reuse(BytesMut::with_capacity(row.encoded_size_hint()));
     row.encode(&mut out);
-    out.as_slice().into()
+    out
 }
 
 fn pack_one(key: &[u8], row: &Row) -> Box<[u8]> {
@@ -301,7 +314,7 @@ fn unpack(packed: &[u8]) -> Row {
 }
 
 /// What was packed here can be read: anything else is a bug of ours.
-fn expect<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+pub(super) fn expect<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!("a row that a memtable has packed: {error}"),

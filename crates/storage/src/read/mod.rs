@@ -1,9 +1,11 @@
 //! Reads: memtables and SSTables merged lazily, row by row.
 
+mod live;
 mod merge;
 mod partition;
 mod scan;
 
+pub(crate) use live::read_live;
 pub(crate) use merge::{MergedRow, RowMerger, RowSource};
 pub(crate) use scan::{Execution, execute};
 

@@ -5,8 +5,8 @@ use quorate_model::{ColumnData, DecoratedKey, Partition, Position, Row, Seconds,
 use super::TableView;
 use super::merge::{MergedRow, RowMerger, RowSource};
 use crate::error::ReadError;
-use crate::limits::{DEAD_ROWS_MAX, MEMORY_ONLY_ROWS_MAX, MEMTABLE_WINDOW_BYTES_MAX, MEMTABLE_WINDOW_ROWS_MIN};
-use crate::memtable::Window;
+use crate::limits::{DEAD_ROWS_MAX, MEMORY_ONLY_ROWS_MAX};
+use crate::memtable::{MemoryPart, Window, decode};
 use crate::sstable::TableCursor;
 
 /// What is read of one partition.
@@ -51,27 +51,23 @@ impl Budget {
     }
 }
 
-/// Reads a partition from a view; `cursors` are those of the view's SSTables that may hold it, newest first.
+/// Reads a partition from a view; `cursors` are those of the view's SSTables whose filters say that they may hold it, newest
+/// first.
 pub(super) fn gather(
     view: &TableView,
     cursors: &mut [TableCursor],
     want: &Want<'_>,
     budget: &mut Budget,
 ) -> Result<Gathered, ReadError> {
-    let mut window = Window {
-        rows: want.rows.saturating_mul(2).max(MEMTABLE_WINDOW_ROWS_MIN),
-        bytes: want.bytes.clamp(64 * 1024, MEMTABLE_WINDOW_BYTES_MAX),
-    };
+    let mut window = Window::of(want.rows, want.bytes);
     loop {
         let (gathered, enough) = gather_window(view, cursors, want, window, budget)?;
-        let widest = window.bytes >= MEMTABLE_WINDOW_BYTES_MAX && window.rows >= MEMTABLE_WINDOW_BYTES_MAX;
-        if enough || gathered.cut.is_none() || widest {
+        if enough || gathered.cut.is_none() || window.is_widest() {
             return Ok(gathered);
         }
         // The memtables' rows were mostly dead. A new attempt, not a continuation: all that one read gives of a partition
         // is of one moment.
-        window.rows = window.rows.saturating_mul(8);
-        window.bytes = window.bytes.saturating_mul(8).min(MEMTABLE_WINDOW_BYTES_MAX);
+        window = window.wider();
     }
 }
 
@@ -86,13 +82,20 @@ fn gather_window(
     let mut sources = Vec::new();
     for memtable in &view.memtables {
         if let Some(part) = memtable.read(want.key, want.slices, want.reversed, window) {
-            head.merge_owned(part.head);
-            if !part.rows.is_empty() || part.cut {
-                sources.push(RowSource::Memory { rows: part.rows.into_iter(), cut: part.cut });
+            let MemoryPart { head: found, rows, cut } = part;
+            head.merge_owned(found);
+            if !rows.is_empty() || cut {
+                sources.push(RowSource::Memory { rows: decode(rows).into_iter(), cut });
             }
         }
     }
-    table_sources(view.truncated, cursors, want, &mut head, &mut sources)?;
+    for holder in heads_of(view.truncated, cursors, (want.key, want.slices), &mut head)? {
+        if holder.has_rows {
+            let rows = crate::sstable::RowCursor::new(want.key.clone(), want.slices, want.reversed);
+            let rows = rows.behind_head(&cursors[holder.cursor]);
+            sources.push(RowSource::Table { cursor: holder.cursor, rows });
+        }
+    }
     if let Some(truncated) = view.truncated {
         head.drop_up_to(truncated);
     }
@@ -127,36 +130,39 @@ fn gather_window(
     Ok((Gathered { partition, cut }, enough))
 }
 
-/// Adds the SSTables that hold something of the partition, newest first, until older ones cannot matter.
-fn table_sources(
+/// An SSTable that holds something of the partition.
+pub(super) struct Holder {
+    /// Its cursor.
+    pub(super) cursor: usize,
+    /// Whether it may have rows within the slices.
+    pub(super) has_rows: bool,
+}
+
+/// Finds the SSTables that hold something of the partition, newest first, until older ones cannot matter, and merges what
+/// they have beside rows.
+pub(super) fn heads_of(
     truncated: Option<Timestamp>,
     cursors: &mut [TableCursor],
-    want: &Want<'_>,
+    (key, slices): (&DecoratedKey, &[(Position, Position)]),
     head: &mut Partition,
-    sources: &mut Vec<RowSource>,
-) -> Result<(), ReadError> {
+) -> Result<Vec<Holder>, ReadError> {
+    let mut holders = Vec::new();
     for (index, cursor) in cursors.iter_mut().enumerate() {
         let stats = &cursor.table().stats;
         let covered_to = head.deletion.map(|deletion| deletion.timestamp).max(truncated);
         if covered_to.is_some_and(|covered_to| stats.timestamp_max <= covered_to.0) {
             continue;
         }
-        let rows_possible = stats.rows > 0
-            && want.slices.iter().any(|(start, end)| start.0 <= stats.clustering_max && end.0 > stats.clustering_min);
-        if !rows_possible && !stats.has_heads {
+        let has_rows = stats.rows > 0
+            && slices.iter().any(|(start, end)| start.0 <= stats.clustering_max && end.0 > stats.clustering_min);
+        if !has_rows && !stats.has_heads {
             continue;
         }
-        if !cursor.table().may_contain(want.key.token.0, &want.key.key.0) {
-            continue;
-        }
-        let Some(found) = cursor.head(want.key)? else { continue };
+        let Some(found) = cursor.head(key)? else { continue };
         head.merge_owned(found);
-        if rows_possible {
-            let rows = crate::sstable::RowCursor::new(want.key.clone(), want.slices, want.reversed);
-            sources.push(RowSource::Table { cursor: index, rows });
-        }
+        holders.push(Holder { cursor: index, has_rows });
     }
-    Ok(())
+    Ok(holders)
 }
 
 /// About how many bytes a row takes encoded.

@@ -9,8 +9,11 @@
 //!            rows:  bytes clustering key · bytes `Row`, in clustering order, to the fragment's end
 //! ```
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use quorate_model::wire::{Reader, WireError, Writer};
+use quorate_model::{EncodedRow, split_row};
 
 const BEGINS: u8 = 1;
 const ENDS: u8 = 2;
@@ -21,6 +24,7 @@ pub(crate) struct Fragment {
     pub(crate) token: i64,
     key: (u32, u32),
     head: (u32, u32),
+    /// The numbers of its rows in the block, from the first to before the second.
     rows: (u32, u32),
     flags: u8,
 }
@@ -35,6 +39,11 @@ impl Fragment {
     pub(crate) fn ends(&self) -> bool {
         self.flags & ENDS != 0
     }
+
+    /// The numbers of its rows in the block.
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.rows.0 as usize..self.rows.1 as usize
+    }
 }
 
 /// A parsed block. Rows stay encoded until they are asked for.
@@ -42,13 +51,15 @@ impl Fragment {
 pub(crate) struct DataBlock {
     raw: Bytes,
     fragments: Vec<Fragment>,
+    /// Where each row begins.
+    rows: Vec<u32>,
 }
 
 impl DataBlock {
     /// Reads a payload.
     pub(crate) fn parse(raw: Bytes) -> Result<Self, WireError> {
         let mut input = Reader::new(raw.clone());
-        let mut fragments = Vec::new();
+        let (mut fragments, mut rows) = (Vec::new(), Vec::new());
         while input.remaining() > 0 {
             let len = input.u32("fragment length")? as usize;
             if len > input.remaining() {
@@ -62,11 +73,20 @@ impl DataBlock {
             let Some(rows_len) = end.checked_sub(input.offset()) else {
                 return Err(input.error("fragment", "longer than it says"));
             };
-            let rows = (input.offset() as u32, rows_len as u32);
+            let first = rows.len() as u32;
+            let mut rest = raw.get(end - rows_len..end).unwrap_or_default();
+            while !rest.is_empty() {
+                rows.push((end - rest.len()) as u32);
+                let Some((_, _, following)) = split_row(rest) else {
+                    return Err(input.error("rows", "a row that is longer than its fragment"));
+                };
+                rest = following;
+            }
             input.take(rows_len, "rows")?;
-            fragments.push(Fragment { token, key, head, rows, flags });
+            fragments.push(Fragment { token, key, head, rows: (first, rows.len() as u32), flags });
         }
-        Ok(Self { raw, fragments })
+        rows.shrink_to_fit();
+        Ok(Self { raw, fragments, rows })
     }
 
     /// All fragments.
@@ -84,15 +104,38 @@ impl DataBlock {
         self.slice(fragment.head)
     }
 
-    /// Reads a fragment's rows: pairs of `bytes`.
-    pub(crate) fn rows(&self, fragment: &Fragment) -> Reader {
-        Reader::new(self.slice(fragment.rows))
+    /// The row with this number, and its clustering key.
+    pub(crate) fn row(&self, number: usize) -> Option<(&[u8], EncodedRow<'_>)> {
+        let start = *self.rows.get(number)?;
+        let (key, row, _) = split_row(self.raw.get(start as usize..)?)?;
+        Some((key, row))
     }
 
-    /// The fragment of this partition.
-    pub(crate) fn find(&self, token: i64, key: &[u8]) -> Option<&Fragment> {
-        let index = self.fragments.binary_search_by(|fragment| (fragment.token, self.key(fragment)).cmp(&(token, key)));
-        self.fragments.get(index.ok()?)
+    /// [`DataBlock::row`] as shares of the block.
+    pub(crate) fn shared_row(&self, number: usize) -> Option<(Bytes, Bytes)> {
+        let (key, row) = self.row(number)?;
+        Some((self.raw.slice_ref(key), self.raw.slice_ref(row.0)))
+    }
+
+    /// The number of the fragment's first row that does not come before the place; one after its last if all do.
+    pub(crate) fn seek(&self, fragment: &Fragment, place: &[u8]) -> usize {
+        let Range { start, end } = fragment.rows();
+        let rows = self.rows.get(start..end).unwrap_or_default();
+        let is_before = |offset: &u32| {
+            let row = self.raw.get(*offset as usize..).and_then(split_row);
+            row.is_some_and(|(key, _, _)| key < place)
+        };
+        start + rows.partition_point(is_before)
+    }
+
+    /// The number of this partition's fragment, which may be the hint.
+    pub(crate) fn find(&self, token: i64, key: &[u8], hint: usize) -> Option<usize> {
+        let is_it = |fragment: &Fragment| fragment.token == token && self.key(fragment) == key;
+        if self.fragments.get(hint).is_some_and(is_it) {
+            return Some(hint);
+        }
+        let order = |fragment: &Fragment| fragment.token.cmp(&token).then_with(|| self.key(fragment).cmp(key));
+        self.fragments.binary_search_by(order).ok()
     }
 
     /// The first fragment after this partition's.
@@ -102,7 +145,8 @@ impl DataBlock {
 
     /// Bytes in memory.
     pub(crate) fn memory_size(&self) -> usize {
-        self.raw.len() + self.fragments.len() * size_of::<Fragment>() + size_of::<Self>()
+        let rows = self.rows.len() * size_of::<u32>();
+        self.raw.len() + self.fragments.len() * size_of::<Fragment>() + rows + size_of::<Self>()
     }
 
     fn slice(&self, (start, len): (u32, u32)) -> Bytes {

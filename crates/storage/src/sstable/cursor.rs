@@ -1,14 +1,16 @@
 //! Walks one SSTable: from partition to partition, and through the rows of one.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate_model::wire::Wire;
-use quorate_model::{ClusteringKey, DecoratedKey, Partition, PartitionKey, Position, Row, Token};
+use quorate_model::{ClusteringKey, DecoratedKey, EncodedRow, Partition, PartitionKey, Position, Row, Token};
 
 use super::block::DataBlock;
-use super::index::{IndexBlock, IndexEntry, Place};
+use super::format::Address;
+use super::index::{IndexBlock, Place};
 use super::reader::SsTable;
 use crate::error::ReadError;
 
@@ -58,11 +60,13 @@ pub(crate) struct TableCursor {
     index: Option<(usize, Arc<IndexBlock>)>,
     data: Option<(BlockPosition, Arc<DataBlock>)>,
     here: Option<Here>,
+    /// Where the head was found that was asked for last.
+    begun: Option<(BlockPosition, usize)>,
 }
 
 impl TableCursor {
     pub(crate) fn new(table: Arc<SsTable>, mode: BlockMode) -> Self {
-        Self { table, mode, index: None, data: None, here: None }
+        Self { table, mode, index: None, data: None, here: None, begun: None }
     }
 
     pub(crate) fn table(&self) -> &Arc<SsTable> {
@@ -128,9 +132,12 @@ impl TableCursor {
     /// The partition without its rows; `None` if it is not in the file.
     pub(crate) fn head(&mut self, key: &DecoratedKey) -> Result<Option<Partition>, ReadError> {
         let Some((position, block)) = self.head_block(key)? else { return Ok(None) };
-        let Some(fragment) = block.find(key.token.0, &key.key.0).filter(|fragment| fragment.begins()) else {
+        let hint = self.here.as_ref().filter(|here| here.key == *key).map_or(0, |here| here.fragment);
+        let Some(number) = block.find(key.token.0, &key.key.0, hint) else { return Ok(None) };
+        let Some(fragment) = block.fragments().get(number).filter(|fragment| fragment.begins()) else {
             return Ok(None);
         };
+        self.begun = Some((position, number));
         let encoded = block.head(fragment);
         if encoded.is_empty() {
             return Ok(Some(Partition::default()));
@@ -169,10 +176,10 @@ impl TableCursor {
         Ok(block)
     }
 
-    fn entry(&mut self, position: BlockPosition) -> Result<IndexEntry, ReadError> {
+    fn address(&mut self, position: BlockPosition) -> Result<Address, ReadError> {
         let block = self.index_block(position.index)?;
         match block.entries.get(position.entry) {
-            Some(entry) => Ok(entry.clone()),
+            Some(entry) => Ok(entry.address),
             None => Err(self.lost("an index block has no such entry")),
         }
     }
@@ -181,8 +188,8 @@ impl TableCursor {
         if let Some((_, block)) = self.data.as_ref().filter(|(at, _)| *at == position) {
             return Ok(block.clone());
         }
-        let entry = self.entry(position)?;
-        let block = self.table.data(entry.address, self.mode)?;
+        let address = self.address(position)?;
+        let block = self.table.data(address, self.mode)?;
         self.data = Some((position, block.clone()));
         Ok(block)
     }
@@ -211,7 +218,7 @@ impl TableCursor {
     }
 
     fn malformed(&mut self, position: BlockPosition, error: &quorate_model::wire::WireError) -> ReadError {
-        let offset = self.entry(position).map_or(0, |entry| entry.address.offset);
+        let offset = self.address(position).map_or(0, |address| address.offset);
         self.table.malformed(offset, error).into()
     }
 }
@@ -222,10 +229,13 @@ pub(crate) struct RowCursor {
     /// Slices still to be read, the next one first.
     slices: VecDeque<(Position, Position)>,
     reversed: bool,
-    /// Encoded rows of the present block, the next one first.
-    ready: VecDeque<(Bytes, Bytes)>,
+    block: Option<Arc<DataBlock>>,
+    /// The numbers of the block's rows that are still to be given: from the first on, or from the last back.
+    ready: Range<usize>,
     /// The block after the present one, if the present slice goes on.
     ahead: Option<BlockPosition>,
+    /// Where the partition begins, if that is known.
+    begun: Option<(BlockPosition, usize)>,
 }
 
 impl RowCursor {
@@ -235,25 +245,46 @@ impl RowCursor {
         if reversed {
             slices.make_contiguous().reverse();
         }
-        Self { key, slices, reversed, ready: VecDeque::new(), ahead: None }
+        Self { key, slices, reversed, block: None, ready: 0..0, ahead: None, begun: None }
+    }
+
+    /// Begins where the cursor has just found the partition's head.
+    pub(crate) fn behind_head(mut self, cursor: &TableCursor) -> Self {
+        self.begun = cursor.begun;
+        self
     }
 
     /// The next row.
     pub(crate) fn next(&mut self, cursor: &mut TableCursor) -> Result<Option<(ClusteringKey, Row)>, ReadError> {
-        loop {
-            if let Some((clustering, row)) = self.ready.pop_front() {
-                return match Row::from_bytes(&row) {
-                    Ok(row) => Ok(Some((ClusteringKey(clustering), row))),
-                    Err(error) => Err(cursor.table.malformed(0, &error).into()),
-                };
-            }
+        if !self.prepare(cursor)? {
+            return Ok(None);
+        }
+        let Some((clustering, row)) = self.number().zip(self.block.as_ref()).and_then(|(n, block)| block.shared_row(n))
+        else {
+            return Ok(None);
+        };
+        self.advance();
+        match Row::from_bytes(&row) {
+            Ok(row) => Ok(Some((ClusteringKey(clustering), row))),
+            Err(error) => Err(cursor.table.malformed(0, &error).into()),
+        }
+    }
+
+    /// Fetches blocks until there is a row to be given; false if there is none any more.
+    pub(crate) fn prepare(&mut self, cursor: &mut TableCursor) -> Result<bool, ReadError> {
+        while self.ready.is_empty() {
             let position = match self.ahead.take() {
                 Some(position) => Some(position),
                 None => {
-                    let Some((start, end)) = self.slices.front() else { return Ok(None) };
+                    let Some((start, end)) = self.slices.front() else { return Ok(false) };
                     let bound = if self.reversed { end } else { start };
                     let row = (!bound.0.is_empty()).then_some(&bound.0[..]);
-                    cursor.locate(Place { token: self.key.token.0, key: &self.key.key.0, row })?
+                    let begun = self.begun.filter(|_| row.is_none()).map(|(position, _)| position);
+                    if begun.is_some() {
+                        begun
+                    } else {
+                        cursor.locate(Place { token: self.key.token.0, key: &self.key.key.0, row })?
+                    }
                 }
             };
             match position {
@@ -261,35 +292,43 @@ impl RowCursor {
                 None => self.slices.clear(),
             }
         }
+        Ok(true)
+    }
+
+    /// The row to be given next, once there is one.
+    pub(crate) fn current(&self) -> Option<(&[u8], EncodedRow<'_>)> {
+        self.block.as_ref()?.row(self.number()?)
+    }
+
+    /// Goes behind it.
+    pub(crate) fn advance(&mut self) {
+        if self.reversed {
+            self.ready.next_back();
+        } else {
+            self.ready.next();
+        }
+    }
+
+    fn number(&self) -> Option<usize> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        if self.reversed { self.ready.end.checked_sub(1) } else { Some(self.ready.start) }
     }
 
     /// Takes the block's rows within the present slice, and notes whether the slice goes on in the block after it.
     fn fill(&mut self, cursor: &mut TableCursor, position: BlockPosition) -> Result<(), ReadError> {
         let Some((start, end)) = self.slices.front() else { return Ok(()) };
         let block = cursor.block(position)?;
-        let Some(fragment) = block.find(self.key.token.0, &self.key.key.0) else {
+        let hint = self.begun.filter(|(begun, _)| *begun == position).map_or(0, |(_, number)| number);
+        let number = block.find(self.key.token.0, &self.key.key.0, hint);
+        let Some(fragment) = number.and_then(|number| block.fragments().get(number)) else {
             self.slices.clear();
             return Ok(());
         };
-        let mut input = block.rows(fragment);
-        let (mut before, mut after) = (false, false);
-        while input.remaining() > 0 {
-            let pair = input.bytes("clustering key").and_then(|clustering| Ok((clustering, input.bytes("row")?)));
-            let (clustering, row) = match pair {
-                Ok(pair) => pair,
-                Err(error) => return Err(cursor.malformed(position, &error)),
-            };
-            if clustering < start.0 {
-                before = true;
-            } else if clustering >= end.0 {
-                after = true;
-                break;
-            } else if self.reversed {
-                self.ready.push_front((clustering, row));
-            } else {
-                self.ready.push_back((clustering, row));
-            }
-        }
+        let all = fragment.rows();
+        self.ready = block.seek(fragment, &start.0)..block.seek(fragment, &end.0);
+        let (before, after) = (all.start < self.ready.start, self.ready.end < all.end);
         let done = if self.reversed { before || fragment.begins() } else { after || fragment.ends() };
         if !done {
             self.ahead = if self.reversed { cursor.preceding(position)? } else { cursor.following(position)? };
@@ -297,6 +336,7 @@ impl RowCursor {
         if self.ahead.is_none() {
             self.slices.pop_front();
         }
+        self.block = Some(block);
         Ok(())
     }
 }

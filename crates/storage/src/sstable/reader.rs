@@ -170,7 +170,7 @@ impl SsTable {
     }
 
     /// A checksummed block whose content breaks a rule: also corruption.
-    pub(super) fn malformed(&self, offset: u64, error: &WireError) -> CorruptionError {
+    pub(crate) fn malformed(&self, offset: u64, error: &WireError) -> CorruptionError {
         self.corrupt.store(true, Ordering::Release);
         self.corruption(offset, &error.to_string())
     }
