@@ -45,7 +45,8 @@ fn address(node: u64) -> Ipv4Addr {
 /// The cluster and its networks.
 pub struct World {
     nodes: Vec<Node>,
-    folder: TempDir,
+    /// Volumes and networks go with the namespaces, what is left of the folder with the process that made those.
+    _folder: TempDir,
     tally: BTreeMap<&'static str, u64>,
 }
 
@@ -92,7 +93,7 @@ impl World {
             node.ready().await;
             nodes.push(node);
         }
-        Self { nodes, folder, tally: BTreeMap::new() }
+        Self { nodes, _folder: folder, tally: BTreeMap::new() }
     }
 
     /// A session that knows all nodes.
@@ -208,18 +209,5 @@ impl World {
         // A node that writes meanwhile may take some of it; then it is as full as can be.
         let _ = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, take);
         ("filled a disk", format!("filled the disk of {node} up to the last {left} bytes"))
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        for node in &mut self.nodes {
-            if std::thread::panicking() {
-                continue;
-            }
-            node.kill();
-        }
-        // Volumes and networks go with the namespaces; only the empty folder is left of it.
-        let _ = self.folder.path();
     }
 }

@@ -51,7 +51,8 @@ fn within_namespaces() {
         "--nocapture",
         "nothing_is_lost_and_nothing_comes_back",
     ]);
-    let status = command.env(INSIDE, "1").status().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let status = command.env(INSIDE, "1").env("TMPDIR", folder.path()).status().unwrap();
     assert!(status.success(), "the test within its namespaces ended with {status}");
 }
 
