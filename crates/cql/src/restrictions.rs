@@ -28,6 +28,27 @@ pub(crate) struct Restrictions {
     pub(crate) refused: bool,
 }
 
+impl Restrictions {
+    /// Whether anything of the partition key is restricted, and whether by `IN`.
+    pub(crate) fn of_partition_key(&self) -> (bool, bool) {
+        // Of one value, `IN` is the same as `=`.
+        let is_in = |choice: &Choice| match choice {
+            Choice::One(_) => false,
+            Choice::Many(values) => values.len() != 1,
+            Choice::Bound(..) => true,
+        };
+        match &self.partitions {
+            Partitions::Keys(choices) => (true, choices.iter().any(is_in)),
+            Partitions::Range { lower, upper } => {
+                let in_key = |filter: &&Filter| matches!(filter.column.kind, ColumnKind::PartitionKey(_));
+                let mut tests = self.filters.iter().filter(in_key).peekable();
+                let is_restricted = lower.is_some() || upper.is_some() || tests.peek().is_some();
+                (is_restricted, tests.any(|filter| matches!(&filter.test, FilterTest::In(choice) if is_in(choice))))
+            }
+        }
+    }
+}
+
 /// Which partitions.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Partitions {
@@ -351,6 +372,9 @@ impl<'a> Analysis<'a> {
             self.needs_filtering |= !(self.key_is_tested && restriction.columns.iter().all(in_key));
             let Some(column) = restriction.columns.first() else { continue };
             let tests = match (restriction.kind, restriction.is_tuple) {
+                (Kind::Choice(Choice::Many(_) | Choice::Bound(..)), true) => {
+                    return Err(invalid("Multicolumn IN filters are not supported", restriction.place));
+                }
                 (Kind::Choice(choice), true) => {
                     vec![FilterTest::Tuple(
                         restriction.columns.iter().map(|column| (*column).clone()).collect(),

@@ -58,7 +58,7 @@ pub(crate) fn plan_select(select: &Select, schema: &Schema, keyspace: Option<&st
     let allow_filtering = select.allow_filtering || crate::system_tables::allows_filtering(&table.keyspace);
     let of = WhereOf::Select { allow_filtering, only_static: selection.shows_only_static() };
     let restrictions = analyse(&select.relations, &table, of, &mut parameters)?;
-    check_group_by(&selection.group_by, &table, &restrictions)?;
+    check_group_by(&selection.group_by, &table, &restrictions, select.distinct)?;
     check_limits(select, &selection)?;
     if select.distinct {
         if select.per_partition_limit.is_some() {
@@ -115,7 +115,12 @@ fn has_one_value(restrictions: &Restrictions, position: usize) -> bool {
 }
 
 /// Groups are of rows next to each other: by columns of the key in its order, but for those with one value.
-fn check_group_by(outputs: &[Output], table: &Table, restrictions: &Restrictions) -> Result<(), RequestError> {
+fn check_group_by(
+    outputs: &[Output],
+    table: &Table,
+    restrictions: &Restrictions,
+    distinct: bool,
+) -> Result<(), RequestError> {
     if outputs.is_empty() {
         return Ok(());
     }
@@ -158,6 +163,9 @@ fn check_group_by(outputs: &[Output], table: &Table, restrictions: &Restrictions
                 "Functions are only supported on the last element of the GROUP BY clause",
             ));
         }
+    }
+    if distinct && next > key_length {
+        return Err(RequestError::invalid("Grouping on clustering columns is not allowed for SELECT DISTINCT queries"));
     }
     if next < key_length {
         return Err(RequestError::invalid("Group by is not supported on only a part of the partition key"));
@@ -326,21 +334,19 @@ impl SelectPlan {
             warnings: Vec::new(),
         };
         operation.commands = self.commands(&operation, evaluator, settings)?;
-        if self.ordered_columns > 0 && operation.commands.len() > 1 && settings.page_size.is_some() {
+        let (is_restricted, has_in) = self.restrictions.of_partition_key();
+        if self.ordered_columns > 0 && has_in && settings.page_size.is_some() {
             return Err(RequestError::invalid(
                 "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you must either remove the ORDER BY or the IN and sort client side, or disable paging for this query",
             ));
         }
         if self.is_aggregate() {
-            match &self.restrictions.partitions {
-                Partitions::Range { .. } => {
-                    operation.warnings.push("Aggregation query used without partition key".to_owned());
-                }
-                Partitions::Keys(_) if operation.commands.len() > 1 => operation
-                    .warnings
-                    .push("Aggregation query used on multiple partition keys (IN restriction)".to_owned()),
-                Partitions::Keys(_) => {}
-            }
+            let warning = match (is_restricted, has_in) {
+                (false, _) => Some("Aggregation query used without partition key"),
+                (true, true) => Some("Aggregation query used on multiple partition keys (IN restriction)"),
+                (true, false) => None,
+            };
+            operation.warnings.extend(warning.map(str::to_owned));
         }
         Ok(operation)
     }
