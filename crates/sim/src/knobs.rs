@@ -141,7 +141,7 @@ pub struct Knobs {
 pub struct Traffic {
     /// Of 1000 frames so many are lost.
     pub lost: u64,
-    /// Of 1000 frames so many arrive once more, later.
+    /// Of 1000 frames that are no requests so many arrive once more, later.
     pub doubled: u64,
     /// Usual time for a frame, at least and at most.
     pub latency_ns: (u64, u64),

@@ -26,6 +26,12 @@ fn step_of_job(machine: usize, job: &Job) -> Option<StepKind> {
     }
 }
 
+/// Whether a frame may arrive once more. A request may not: the transport delivers it once, and a replica that has refused
+/// one could serve its double, though the client has been told that it had no effect.
+fn may_be_doubled(frame: &bytes::Bytes) -> bool {
+    !matches!(Frame::from_bytes(frame), Ok(Frame::Request(_)))
+}
+
 impl World {
     /// Whether the process of this life still runs; if it stands still, `None`, and the caller is to come again later.
     fn present(&self, node: usize, life: u64) -> bool {
@@ -221,7 +227,10 @@ impl World {
             return;
         };
         let passage = Passage { ends, connection, from: sender, to: receiver, frame };
-        if self.faults.enabled && self.random.chance(self.knobs.traffic.doubled, 1_000) {
+        if self.faults.enabled
+            && self.random.chance(self.knobs.traffic.doubled, 1_000)
+            && may_be_doubled(&passage.frame)
+        {
             let later = at + self.random.between(1, 80_000_000);
             self.schedule_at(later, Event::Arrive(passage.clone()));
             *self.faults.counts.entry("doubled frame".to_owned()).or_default() += 1;
