@@ -58,6 +58,23 @@ impl Wire for PageProgress {
 /// The values that a row is sorted by, and the row.
 type SortedRow = (Vec<Option<Bytes>>, Vec<u8>);
 
+/// Rows that wait to be sorted.
+#[derive(Debug, Default)]
+struct Unsorted {
+    rows: Vec<SortedRow>,
+    /// Their bytes, for the bound of an answer.
+    bytes: usize,
+}
+
+/// The groups that rows of an answer are made from.
+#[derive(Debug)]
+struct Grouping {
+    /// The group in the making.
+    open: Option<Group>,
+    /// A page of groups is full and the last row begins the next one: it was not taken.
+    refused: bool,
+}
+
 /// Builds one page of an answer (or the whole, without paging), fed with partitions in the order of reading.
 #[derive(Debug)]
 pub struct ResultBuilder {
@@ -73,14 +90,11 @@ pub struct ResultBuilder {
     clustering_types: Vec<(CqlType, bool)>,
     needs_clustering: bool,
     rows: Vec<u8>,
-    sorted_bytes: usize,
     row_count: u32,
-    /// Where rows of the answer are made from groups: the group in the making.
-    group: Option<Group>,
-    /// A page of groups is full and this row begins the next one: it was not taken.
-    refused: bool,
+    /// Where rows of the answer are made from groups.
+    grouping: Grouping,
     /// Rows to be sorted at the end, for `IN` with `ORDER BY`.
-    sorted: Option<Vec<SortedRow>>,
+    sorted: Option<Unsorted>,
 }
 
 impl ResultBuilder {
@@ -110,11 +124,9 @@ impl ResultBuilder {
             clustering_types,
             needs_clustering,
             rows: Vec::new(),
-            sorted_bytes: 0,
             row_count: 0,
-            group,
-            refused: false,
-            sorted: sorts.then(Vec::new),
+            grouping: Grouping { open: group, refused: false },
+            sorted: sorts.then(Unsorted::default),
             plan,
         }
     }
@@ -194,7 +206,7 @@ impl ResultBuilder {
         if shows_static {
             let values = vec![None; self.clustering_types.len()];
             self.add(key, &components, static_row, None, &values)?;
-            self.progress.partition_has_rows = !self.refused;
+            self.progress.partition_has_rows = !self.grouping.refused;
         }
         Ok(self.row_count - before)
     }
@@ -244,11 +256,11 @@ impl ResultBuilder {
         let mut sorted_row = Vec::new();
         let out = if self.sorted.is_some() { &mut sorted_row } else { &mut self.rows };
         write_row(plan, view, out)?;
-        if let Some(rows) = &mut self.sorted {
+        if let Some(sorted) = &mut self.sorted {
             let place: Vec<_> = view.clustering.iter().take(plan.ordered_columns).cloned().collect();
             let bytes: usize = place.iter().flatten().map(Bytes::len).sum();
-            self.sorted_bytes += bytes + sorted_row.len();
-            rows.push((place, sorted_row));
+            sorted.bytes += bytes + sorted_row.len();
+            sorted.rows.push((place, sorted_row));
         }
         self.count_row();
         Ok(())
@@ -276,19 +288,19 @@ impl ResultBuilder {
                 values.push(view.value(output)?);
             }
             let wanted = (Some(view.key.key.0.clone()), values);
-            if self.group.as_ref().is_none_or(|group| group.key != wanted) {
+            if self.grouping.open.as_ref().is_none_or(|group| group.key != wanted) {
                 self.end_group(plan, view.constants)?;
-                self.refused = self.page_left == Some(0) && !self.is_exhausted();
+                self.grouping.refused = self.page_left == Some(0) && !self.is_exhausted();
                 if self.is_full() || self.partition_is_full() {
                     return Ok(());
                 }
                 self.progress.partition_rows = self.progress.partition_rows.saturating_add(1);
-                self.group = Some(Group::new(wanted, &selection.aggregates));
+                self.grouping.open = Some(Group::new(wanted, &selection.aggregates));
             }
         } else if plan.distinct {
             self.progress.partition_rows = self.progress.partition_rows.saturating_add(1);
         }
-        match &mut self.group {
+        match &mut self.grouping.open {
             Some(group) => group.add(view, &selection.aggregates),
             None => Ok(()),
         }
@@ -296,7 +308,7 @@ impl ResultBuilder {
 
     /// Writes the row of the group that is complete.
     fn end_group(&mut self, plan: &SelectPlan, constants: &[Option<Bytes>]) -> Result<(), RequestError> {
-        let Some(group) = self.group.take() else { return Ok(()) };
+        let Some(group) = self.grouping.open.take() else { return Ok(()) };
         let (results, first) = group.finish();
         let nowhere = quorate_model::PartitionKey(Bytes::new());
         let (key, row) = (DecoratedKey { token: quorate_model::Token(0), key: nowhere }, Row::default());
@@ -337,7 +349,7 @@ impl ResultBuilder {
 
     /// Whether the row that was pushed last was not taken, as it begins a group of the next page: that page begins with it.
     pub fn has_refused(&self) -> bool {
-        self.refused
+        self.grouping.refused
     }
 
     /// The page takes no more groups than the one in the making.
@@ -359,7 +371,7 @@ impl ResultBuilder {
 
     /// Bytes of the answer so far.
     pub fn byte_count(&self) -> usize {
-        self.rows.len().saturating_add(self.sorted_bytes)
+        self.rows.len().saturating_add(self.sorted.as_ref().map_or(0, |sorted| sorted.bytes))
     }
 
     /// What the next page's builder must know: for the paging state.
@@ -373,7 +385,7 @@ impl ResultBuilder {
         if !self.is_full() {
             self.end_group(&plan, &constants)?;
         }
-        if let Some(mut sorted) = self.sorted.take() {
+        if let Some(Unsorted { rows: mut sorted, .. }) = self.sorted.take() {
             sorted.sort_by(|(left, _), (right, _)| self.compare_places(left, right));
             let limit = operation.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
             sorted.truncate(limit);
