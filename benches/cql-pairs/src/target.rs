@@ -46,8 +46,8 @@ pub enum Operation {
 pub struct Target {
     session: Session,
     insert: PreparedStatement,
-    insert_briefly: PreparedStatement,
-    delete: PreparedStatement,
+    /// Of rows that come and go: an insert for a minute, and a delete. Only where they are wanted, as the null server knows none.
+    churn: Option<(PreparedStatement, PreparedStatement)>,
     select: PreparedStatement,
     insert_wide: PreparedStatement,
     slice: PreparedStatement,
@@ -100,8 +100,13 @@ impl Target {
         };
         Ok(Self {
             insert: prepare("INSERT INTO pairs.kv (key, value) VALUES (?, ?)").await?,
-            insert_briefly: prepare("INSERT INTO pairs.kv (key, value) VALUES (?, ?) USING TTL 60").await?,
-            delete: prepare("DELETE FROM pairs.kv WHERE key = ?").await?,
+            churn: match arguments.workload {
+                Workload::Churn => Some((
+                    prepare("INSERT INTO pairs.kv (key, value) VALUES (?, ?) USING TTL 60").await?,
+                    prepare("DELETE FROM pairs.kv WHERE key = ?").await?,
+                )),
+                _ => None,
+            },
             select: prepare("SELECT value FROM pairs.kv WHERE key = ?").await?,
             insert_wide: prepare("INSERT INTO pairs.wide (key, n, value) VALUES (?, ?, ?)").await?,
             slice: prepare("SELECT n, value FROM pairs.wide WHERE key = ? AND n >= ? LIMIT 100").await?,
@@ -117,9 +122,13 @@ impl Target {
                 (self.session.execute_unpaged(&self.insert, (&key_of(key)[..], &self.value)).await?, 0)
             }
             Operation::WriteBriefly(key) => {
-                (self.session.execute_unpaged(&self.insert_briefly, (&key_of(key)[..], &self.value)).await?, 0)
+                let (insert, _) = self.churn.as_ref().ok_or("only churn writes briefly")?;
+                (self.session.execute_unpaged(insert, (&key_of(key)[..], &self.value)).await?, 0)
             }
-            Operation::Delete(key) => (self.session.execute_unpaged(&self.delete, (&key_of(key)[..],)).await?, 0),
+            Operation::Delete(key) => {
+                let (_, delete) = self.churn.as_ref().ok_or("only churn deletes")?;
+                (self.session.execute_unpaged(delete, (&key_of(key)[..],)).await?, 0)
+            }
             Operation::Look(key) => (self.session.execute_unpaged(&self.select, (&key_of(key)[..],)).await?, 0),
             Operation::Read(key) => (self.session.execute_unpaged(&self.select, (&key_of(key)[..],)).await?, 1),
             Operation::WriteWide(key, n) => {
